@@ -1,0 +1,139 @@
+"""How every command starts and ends: Hydra around it, one sentence for a mistake, an honest exit code."""
+
+import difflib
+import os
+import re
+import secrets
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.config import DataConfig, TrainConfig, TrainerConfig, register_schemas
+from src.errors import Interrupted, UserError
+
+CONFIGS = Path(__file__).resolve().parent.parent / "conf"
+
+# Nodes that take whatever their target takes: Hydra may add keys to them ("++"), the target's signature has the say.
+OPEN_NODES = re.compile(r"^(model|augmentation|optimizer|scheduler)\.")
+
+
+def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
+    """Composes conf/<name>.yaml with the command line, calls `task` with it, once per job, and exits.
+
+    The exit code is 0, 1 after a mistake or a failure in any job, 128 + the signal's number after an interruption.
+    """
+    failures: list[str] = []
+
+    def job(config: DictConfig) -> None:
+        try:
+            task(config)
+        except UserError as error:
+            failures.append(str(error))
+            print(f"error: {error}", file=sys.stderr, flush=True)
+
+    register_schemas()
+    register_resolvers()
+    sys.argv[1:] = [OPEN_NODES.sub(r"++\g<0>", argument) for argument in sys.argv[1:]]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what went wrong instead of printing it in its own way
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(job)()
+    except (HydraException, OmegaConfBaseException, UserError) as error:
+        sys.exit(f"error: {explain(error)}")
+    except Interrupted as interruption:
+        sys.exit(128 + interruption.signal_number)
+    sys.exit(1 if failures else 0)
+
+
+def explain(error: BaseException) -> str:
+    """One sentence for a config that could not be composed: what is wrong and what would be right."""
+    chain = list(_causes(error))
+    for cause in chain:
+        if isinstance(cause, UserError):
+            return str(cause)
+        if isinstance(cause, MissingConfigException) and cause.options:
+            group, _, choice = (cause.missing_cfg_file or "").rpartition("/")
+            return f"{group}={choice} does not exist{_suggest(choice, cause.options)}"
+    if key := re.search(r"Could not override '([^']+)'", str(error)):
+        return _unknown_key(key[1])
+    for cause in chain:
+        if key := re.search(r"full_key: (\S+)", str(cause)):
+            return f"{key[1]}: {_first_line(cause)}."
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override} cannot be read ({_first_line(error)}): a value that holds spaces, =, commas or brackets "
+            "needs quotes of its own inside the shell's, as in \"run='a=b'\"."
+        )
+    return " ".join(str(error).split())
+
+
+def register_resolvers() -> None:
+    """The names of run folders. Each ends in random digits: runs started in the same second must not share one."""
+    for resolver in (run_folder, sweep_folder, job_folder):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, use_cache=True, replace=True)
+
+
+def run_folder(resume: str | None, model: str, experiment: str | None) -> str:
+    """outputs/2026-11-23_21-30-01_deep_3fa9, or the folder of the run to go on with."""
+    if resume is None:
+        return f"outputs/{_now()}_{(experiment or model).replace('/', '-')}_{secrets.token_hex(2)}"
+    if not Path(resume, "config.yaml").is_file():
+        raise UserError(f"resume={resume} is not the folder of a run: it has no config.yaml; see `ls outputs`.")
+    return resume
+
+
+def sweep_folder() -> str:
+    """outputs/2026-11-23_21-30-01_sweep_3fa9, which holds the folders of its jobs."""
+    return f"outputs/{_now()}_sweep_{secrets.token_hex(2)}"
+
+
+def job_folder(number: int, overrides: Sequence[str]) -> str:
+    """0_optimizer-adam_trainer.epochs-1: what a command line, a shell and a file system all take unquoted."""
+    settings = [re.sub(r"[^\w.+-]+", "-", text).strip("-") for text in overrides]
+    return "_".join([str(number), *settings])[:120]
+
+
+def quoted_override(name: str, value: str | Path) -> str:
+    """`name=value` as it can be typed into a shell and read by Hydra's grammar, whatever the value holds."""
+    if re.fullmatch(r"[\w/.+-]+", str(value)):
+        return f"{name}={value}"
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return shlex.quote(f"{name}='{escaped}'")
+
+
+def _now() -> str:
+    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")
+
+
+def _unknown_key(key: str) -> str:
+    """For a key outside the open nodes, whose settings are checked against their targets instead."""
+    parent, _, name = key.rpartition(".")
+    schema = {"": TrainConfig, "data": DataConfig, "trainer": TrainerConfig}.get(parent)
+    if schema is None:
+        return f"{key} is not a setting; see --cfg job for all there are."
+    valid = [entry.name for entry in fields(schema)]
+    return f"{key} is not a setting{_suggest(name, valid if parent else [*valid, 'experiment'])}"
+
+
+def _suggest(name: str, valid: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, valid, n=1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    return f"; {guess}There are: {', '.join(valid)}."

@@ -1,0 +1,199 @@
+"""What can be configured: the typed part of the config, what must hold across fields, and how objects are built.
+
+Importing this module costs no torch, so that `--help` and `--cfg job` answer at once.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import UserError
+
+VALIDATIONS = ("holdout", "fold", "test", "none")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+MEMORY_FORMATS = ("auto", "channels_last", "contiguous")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def require(condition: bool, problem: str) -> None:
+    """Raises UserError with `problem`, a sentence without its full stop, unless `condition` holds."""
+    if not condition:
+        raise UserError(f"{problem}.")
+
+
+def require_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    require(value in choices, f"{name}={value} is not one of {', '.join(choices)}")
+
+
+@dataclass
+class DataConfig:
+    source: dict[str, Any] = field(default_factory=dict)  # _target_: the function that reads the data set
+    root: str = "data"  # the folder that holds it, or receives the download
+    num_classes: int | None = None  # null: as many as are found
+    image_size: int = 32  # pixels; images of another size are resized once, when they are read
+    batch_size: int = 128
+    augment: bool = False  # true: apply the group `augmentation` to the training images
+    validation: str = "holdout"  # holdout, fold, test (the report's protocol) or none
+    holdout: int = 50  # images of each class held out, with validation=holdout
+    folds: int = 5  # with validation=fold
+    fold: int = 0  # which of them validates, from 0
+    split_seed: int = 0  # chooses the held-out images; apart from `seed`, so that runs of all seeds share them
+    limit: int | None = None  # train on so many of the images that the split leaves, equally of each class
+    mean: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # subtracted from pixels / 255, per channel
+    std: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])  # divides what remains
+    workers: int = 2  # processes of augmentations that work image by image (trivial_augment)
+
+    def __post_init__(self) -> None:
+        require_choice("data.validation", self.validation, VALIDATIONS)
+        require(self.batch_size >= 1, f"data.batch_size={self.batch_size} must be at least 1")
+        require(self.image_size >= 1, f"data.image_size={self.image_size} must be at least 1 pixel")
+        require(self.holdout >= 1, f"data.holdout={self.holdout} must be at least 1; for none use data.validation=none")
+        require(self.folds >= 2, f"data.folds={self.folds} must be at least 2")
+        require(0 <= self.fold < self.folds, f"data.fold={self.fold} must lie below data.folds={self.folds}, from 0")
+        require(self.split_seed >= 0, f"data.split_seed={self.split_seed} must not be negative")
+        require(self.limit is None or self.limit >= 1, f"data.limit={self.limit} must be at least 1, or null for all")
+        require(len(self.mean) == 3, f"data.mean={self.mean} must hold three numbers, for red, green and blue")
+        require(len(self.std) == 3 and min(self.std) > 0, f"data.std={self.std} must hold three numbers above 0")
+        require(self.workers >= 0, f"data.workers={self.workers} must not be negative")
+
+    @property
+    def chooses_checkpoint(self) -> bool:
+        """Whether there are validation images by which one may choose: not the test set's, not none."""
+        return self.validation in ("holdout", "fold")
+
+
+@dataclass
+class TrainerConfig:
+    epochs: int = 120
+    device: str = "auto"  # auto: cuda where there is one, else cpu
+    precision: str = "auto"  # auto: bf16 on CUDA that has it, fp16 on older, fp32 on a CPU
+    memory_format: str = "auto"  # auto: channels_last, the faster one wherever measured
+    compile: bool = False  # torch.compile of augmentation, network and loss as one graph
+    label_smoothing: float = 0.0
+    clip_norm: float | None = None  # the gradient's norm is cut to this
+    accumulate: int = 1  # batches whose gradients are averaged into one optimizer step
+    patience: int | None = None  # stop after so many epochs without a better validation accuracy
+    max_minutes: float | None = None  # end in this time, with everything saved and evaluated
+    checkpoint_minutes: float = 10.0  # also save within epochs, this often
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, f"trainer.epochs={self.epochs} must be at least 1")
+        require_choice("trainer.device", self.device, DEVICES)
+        require_choice("trainer.precision", self.precision, PRECISIONS)
+        require_choice("trainer.memory_format", self.memory_format, MEMORY_FORMATS)
+        smoothing = self.label_smoothing
+        require(0 <= smoothing < 1, f"trainer.label_smoothing={smoothing} must lie in [0, 1)")
+        require(self.accumulate >= 1, f"trainer.accumulate={self.accumulate} must be at least 1")
+        for name in ("clip_norm", "patience", "max_minutes"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"trainer.{name}={value} must be above 0, or null for none")
+        require(self.checkpoint_minutes > 0, f"trainer.checkpoint_minutes={self.checkpoint_minutes} must be above 0")
+
+
+@dataclass
+class TrainConfig:
+    seed: int = 0
+    resume: str | None = None
+    data: DataConfig = field(default_factory=DataConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    model: dict[str, Any] = field(default_factory=dict)
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    scheduler: dict[str, Any] = field(default_factory=dict)
+
+
+GROUPS = ("model", "data", "augmentation", "optimizer", "scheduler", "trainer", "experiment")
+
+# What `build` hands to each open node besides its own settings: names, or a number of positional arguments.
+_NODES: dict[str, int] = {"data.source": 0, "model": 0, "augmentation": 0, "optimizer": 1, "scheduler": 2}
+
+
+def register_schemas() -> None:
+    """Makes the typed part known to Hydra; `conf/train.yaml` names it first in its defaults."""
+    ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+
+
+def check(config: DictConfig, overrides: Sequence[str] = ()) -> None:
+    """Raises UserError, before anything is built, for the first setting that cannot be meant.
+
+    `overrides` are those of the command line: naming a choice that would do nothing is a mistake only there.
+    """
+    for name, node, schema in (
+        ("", config, TrainConfig),
+        ("data.", config.data, DataConfig),
+        ("trainer.", config.trainer, TrainerConfig),
+    ):
+        unknown = set(node) - {entry.name for entry in fields(schema)}
+        require(not unknown, f"{', '.join(name + key for key in sorted(unknown))} is not a setting of this project")
+    for name, positional in _NODES.items():
+        check_signature(name, OmegaConf.select(config, name), positional)
+    data, trainer = typed(config)
+    require(config.seed >= 0, f"seed={config.seed} must not be negative")
+    warmup = config.scheduler.get("warmup_epochs", 0)
+    require(
+        0 <= warmup < trainer.epochs, f"scheduler.warmup_epochs={warmup} must lie below trainer.epochs={trainer.epochs}"
+    )
+    require(
+        trainer.patience is None or data.chooses_checkpoint,
+        f"trainer.patience={trainer.patience} needs images to choose by, which data.validation={data.validation} "
+        "does not hold out; use data.validation=holdout or fold",
+    )
+    named = [text for text in overrides if text.lstrip("+").startswith(("augmentation=", "augmentation."))]
+    require(data.augment or not named, f"{' '.join(named)} does nothing without data.augment=true; add that")
+
+
+def typed(config: DictConfig) -> tuple[DataConfig, TrainerConfig]:
+    """The typed nodes as dataclasses; raises UserError for a value out of its range."""
+    return OmegaConf.to_object(config.data), OmegaConf.to_object(config.trainer)
+
+
+def check_signature(name: str, node: DictConfig, positional: int = 0) -> None:
+    """Raises UserError unless the node's settings are arguments of its `_target_`, and all that it needs."""
+    if "_target_" not in node:
+        raise UserError(f"{name} needs a _target_, the function or class that builds it.")
+    try:
+        target = get_object(node["_target_"])
+    except Exception as error:  # whatever importing a user's module may raise
+        raise UserError(f"{name}._target_={node['_target_']} cannot be imported: {error}") from error
+    signature = inspect.signature(target)
+    # `to_container` without resolving: what an interpolation stands for may be known only later.
+    arguments = {key: None for key in OmegaConf.to_container(node, resolve=False) if not _is_directive(key)}
+    try:
+        signature.bind(*[None] * positional, **arguments)
+    except TypeError as error:
+        valid = ", ".join(list(signature.parameters)[positional:]) or "none"
+        raise UserError(f"{name} ({node['_target_']}): {error}; its arguments are: {valid}.") from error
+
+
+def build(config: DictConfig, name: str) -> Any:
+    """The object that the node `name` describes, or with `_partial_` the function still to be called."""
+    try:
+        return instantiate(OmegaConf.select(config, name), _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, UserError):
+            raise cause from error
+        raise _refused(name, config, cause) from error
+
+
+def call(config: DictConfig, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls the function that `build` gave for a `_partial_` node; its refusal of a value names the node."""
+    try:
+        return function(*arguments)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise _refused(name, config, error) from error
+
+
+def _refused(name: str, config: DictConfig, cause: BaseException) -> UserError:
+    target = OmegaConf.select(config, name)["_target_"]
+    return UserError(f"{name} ({target}) refuses its settings: {' '.join(str(cause).split())}.")
+
+
+def _is_directive(key: str) -> bool:
+    return key.startswith("_") and key.endswith("_")

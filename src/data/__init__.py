@@ -1,0 +1,1 @@
+"""Where images come from, how they are split, and how batches are made and augmented."""

@@ -1,0 +1,1 @@
+"""What torch.optim lacks: learning-rate schedules as functions of the epoch."""

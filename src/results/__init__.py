@@ -1,0 +1,1 @@
+"""What a run leaves behind: history, result.json, TensorBoard, figures, tables."""

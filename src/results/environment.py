@@ -1,0 +1,47 @@
+"""Where a result comes from: versions, machine, commit, command."""
+
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import torch
+import torchvision
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def describe_environment(device: str) -> dict[str, str | int | None]:
+    """What somebody needs who wants to know why a number differs from theirs."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "numpy": numpy.__version__,
+        "platform": platform.platform(),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "commit": git_commit(),
+        "command": exact_command(),
+    }
+
+
+def exact_command() -> str:
+    """The command line of this process, as it can be pasted into a shell."""
+    return shlex.join(["python", *sys.orig_argv[1:]])
+
+
+def git_commit() -> str | None:
+    """The commit of the code, "-dirty" behind it where files differ from it; None outside a repository."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return f"{commit}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.CalledProcessError):
+        return None  # no git, or installed without its repository: a result can do without
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,1 @@
+"""The loop, its checkpoints, precision and interruption."""

@@ -1,0 +1,120 @@
+"""The end of a run: one checkpoint is evaluated on all images, on the test set for the only time."""
+
+import csv
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from src.data.images import LabelledImages
+from src.data.split import Splits
+from src.errors import Interrupted
+from src.results import figures
+from src.results.board import Board
+from src.results.history import write_history
+from src.results.metrics import ClassRow, Metrics, confusion_matrix, measure, per_class
+from src.results.run_folder import RunFolder
+from src.results.terminal import Terminal
+from src.tables import format_table, percent
+from src.training.checkpoint import Progress, load_checkpoint
+from src.training.evaluation import compute_logits
+from src.training.session import Run
+
+TITLES = {"train": "training images as they are", "val": "validation", "test": "test"}
+
+
+def close_run(
+    run: Run, progress: Progress, splits: Splits, config: DictConfig, board: Board, terminal: Terminal
+) -> dict[str, Any]:
+    """Evaluates the best checkpoint, or the last where none was chosen, and writes everything that follows from it."""
+    folder, model = run.folder, run.learner.model
+    name = "best" if run.chooses_checkpoint and folder.checkpoint("best").exists() else "last"
+    content = load_checkpoint(folder.checkpoint(name), run.learner.placement.device)
+    model.load_state_dict(content["model"])
+
+    def logits_of(data: LabelledImages) -> Tensor:
+        return compute_logits(model, data.images, run.learner.preprocess, run.learner.placement, _stop_if_asked(run))
+
+    test_logits = logits_of(splits.test).cpu()
+    metrics = {
+        "train": measure(logits_of(splits.train).cpu(), splits.train.labels, splits.classes),
+        "test": measure(test_logits, splits.test.labels, splits.classes),
+    }
+    if splits.validation:
+        metrics["val"] = measure(logits_of(splits.validation).cpu(), splits.validation.labels, splits.classes)
+    elif config.data.validation == "test":
+        metrics["val"] = metrics["test"]
+
+    for row in progress.history:
+        row["clean_train_top1"] = metrics["train"].top1 if row["epoch"] == content["epoch"] else None
+    write_history(folder.history, progress.history)
+    torch.save({"logits": test_logits.clone(), "labels": splits.test.labels}, folder.test_logits)
+    confusion = confusion_matrix(test_logits.argmax(dim=1), splits.test.labels, len(splits.classes.names))
+    write_per_class(folder, per_class(confusion, splits.classes))
+    pictures = draw_figures(progress, splits, confusion, config.data.validation)
+    for stem, figure in pictures.items():
+        figures.save(figure, folder.figures / f"{stem}.png")
+    numbers = {f"final/{part}_{key}": value for part, m in metrics.items()
+               for key, value in (("top1", m.top1), ("loss", m.loss))}  # fmt: skip
+    board.closing(settings_of_interest(config), numbers, pictures["confusion_matrix"], content["epoch"])
+    terminal.say(f"\n{name} checkpoint (epoch {content['epoch']}):\n\n{metrics_table(metrics)}")
+    return {
+        "evaluated": name,
+        "evaluated_epoch": content["epoch"],
+        "metrics": {part: metrics[part].as_dict() if part in metrics else None for part in ("train", "val", "test")},
+    }
+
+
+def metrics_table(metrics: dict[str, Metrics]) -> str:
+    """One row per part of the data, in the order train, val, test."""
+    rows = [
+        (TITLES[part], f"{m.images:,}", f"{m.loss:.4f}", percent(m.top1), percent(m.top5), percent(m.superclass))
+        for part in TITLES
+        if (m := metrics.get(part))
+    ]
+    return format_table(("images", "number", "loss", "top1", "top5", "superclass"), rows, align="<>>>>>")
+
+
+def draw_figures(progress: Progress, splits: Splits, confusion: Tensor, validation: str) -> dict[str, Any]:
+    """The run's pictures by file stem; no curves where not one epoch was completed."""
+    watched = "test set" if validation == "test" else "validation"
+    pictures = {
+        "samples": figures.samples(splits.train, splits.classes),
+        "confusion_matrix": figures.confusion(confusion, splits.classes),
+    }
+    if progress.history:
+        pictures["accuracy"] = figures.curves(progress.history, "top1", "accuracy", watched)
+        pictures["loss"] = figures.curves(progress.history, "loss", "loss", watched)
+    return pictures
+
+
+def write_per_class(folder: RunFolder, rows: list[ClassRow]) -> None:
+    with folder.per_class.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(asdict(rows[0])), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def settings_of_interest(config: DictConfig) -> dict[str, Any]:
+    """What the hparams table compares runs by: every plain setting, named as on the command line."""
+    settings = {"seed": config.seed}
+    for group in ("model", "data", "optimizer", "scheduler", "trainer"):
+        for key, value in config[group].items():
+            name = "" if key == "_target_" else f".{key}"
+            if key not in ("_partial_", "source", "num_classes", "root") and value is not None:
+                settings[f"{group}{name}"] = value if not hasattr(value, "_iter_ex") else str(value)
+    if config.data.augment:
+        settings["augmentation"] = config.augmentation["_target_"]
+    return settings
+
+
+def _stop_if_asked(run: Run):
+    """Everything was saved at the end of training: an interrupted evaluation is simply done again."""
+
+    def check() -> None:
+        if run.stop.signal_number is not None:
+            raise Interrupted(run.stop.signal_number)
+
+    return check

@@ -1,0 +1,70 @@
+"""Where a run computes, in which precision and memory layout."""
+
+import contextlib
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from src.config import TrainerConfig
+from src.errors import UserError
+
+_DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """`autocast_dtype` None means fp32 throughout."""
+
+    device: torch.device
+    autocast_dtype: torch.dtype | None
+    memory_format: torch.memory_format
+
+    def autocast(self) -> contextlib.AbstractContextManager[None]:
+        if self.autocast_dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.autocast_dtype)
+
+    def place(self, network: nn.Module) -> nn.Module:
+        return network.to(self.device, memory_format=self.memory_format)
+
+    @property
+    def needs_scaler(self) -> bool:
+        """fp16 gradients underflow without loss scaling (Micikevicius et al. 2018); bf16 has fp32's range."""
+        return self.autocast_dtype == torch.float16
+
+    @property
+    def description(self) -> str:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+        precision = next(name for name, dtype in _DTYPES.items() if dtype == self.autocast_dtype)
+        threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
+        return f"{name}{threads}, {precision}"
+
+
+def choose_placement(settings: TrainerConfig) -> Placement:
+    """Resolves every `auto`. Raises UserError for a device or precision that this machine has not."""
+    device = torch.device(_device_name(settings.device))
+    precision = settings.precision
+    if precision == "auto":
+        precision = _fastest_precision(device)
+    if precision == "fp16" and device.type == "cpu":
+        raise UserError("trainer.precision=fp16 is for CUDA devices; on a CPU use fp32, or bf16 where it has it.")
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # the shapes hardly ever change: trying out the kernels pays
+    channels_last = settings.memory_format != "contiguous"
+    return Placement(device, _DTYPES[precision], torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def _device_name(wanted: str) -> str:
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise UserError("trainer.device=cuda, but PyTorch finds no CUDA device here; use trainer.device=cpu or auto.")
+    if wanted == "auto":
+        return "cuda" if available else "cpu"
+    return wanted
+
+
+def _fastest_precision(device: torch.device) -> str:
+    if device.type == "cpu":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

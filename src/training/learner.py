@@ -1,0 +1,63 @@
+"""What learns: a network with its preprocessing, objective, optimizer and schedule, placed on a device."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from src.data.augment import Augmentation
+from src.training.device import Placement
+
+
+class Preprocess:
+    """(N, 3, H, W) uint8 -> float32 in [0, 1], in the device's memory format; then minus `mean`, divided by `std`."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], placement: Placement) -> None:
+        self.memory_format = placement.memory_format
+        self.is_identity = not any(mean) and all(value == 1 for value in std)
+        self.mean, self.std = (torch.tensor(v, device=placement.device).view(1, 3, 1, 1) for v in (mean, std))
+
+    def pixels(self, images: Tensor) -> Tensor:
+        return images.to(torch.float32, memory_format=torch.contiguous_format).mul_(1 / 255)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        images = images if self.is_identity else (images - self.mean) / self.std
+        return images.contiguous(memory_format=self.memory_format)
+
+
+@dataclass
+class Learner:
+    """The parts that one optimizer step needs. `objective` is `batch_loss`, compiled or not."""
+
+    model: nn.Module
+    preprocess: Preprocess
+    augmentation: Augmentation
+    placement: Placement
+    optimizer: Optimizer
+    scheduler: LambdaLR
+    scaler: torch.amp.GradScaler
+    objective: Callable[[Tensor, Tensor, tuple[Tensor, ...]], tuple[Tensor, Tensor]]
+
+    @property
+    def lr(self) -> float:
+        return self.optimizer.param_groups[0]["lr"]
+
+
+def make_objective(
+    model: nn.Module, preprocess: Preprocess, augmentation: Augmentation, placement: Placement, label_smoothing: float
+) -> Callable[[Tensor, Tensor, tuple[Tensor, ...]], tuple[Tensor, Tensor]]:
+    """The function (images uint8, labels, augmentation's draws) -> (mean loss, number of correct predictions)."""
+
+    def batch_loss(images: Tensor, labels: Tensor, draws: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        inputs = preprocess.normalise(augmentation(preprocess.pixels(images), draws))
+        with placement.autocast():
+            logits = model(inputs)
+        logits = logits.float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        return loss, (logits.detach().argmax(dim=1) == labels).sum()
+
+    return batch_loss

@@ -1,0 +1,84 @@
+"""From a config to what it describes: data, network, learner, loader."""
+
+from collections.abc import Callable
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from src.config import build, call, typed
+from src.data.augment import Augmentation
+from src.data.images import LabelledImages
+from src.data.loading import PerImageLoader, ResidentLoader
+from src.data.split import Splits, split
+from src.errors import UserError
+from src.training.device import Placement
+from src.training.learner import Learner, Preprocess, make_objective
+
+
+def load_data(config: DictConfig) -> Splits:
+    """Reads the data set and splits it; writes the number of classes found into `config` where it says null."""
+    dataset = build(config, "data.source").resized(config.data.image_size)
+    found, expected = len(dataset.classes.names), config.data.num_classes
+    if expected not in (None, found):
+        raise UserError(f"data.num_classes={expected}, but the data set has {found} classes; leave it as it is.")
+    config.data.num_classes = found
+    return split(dataset, typed(config)[0])
+
+
+def make_network(config: DictConfig, placement: Placement) -> nn.Module:
+    """The config's network on its device, its weights drawn from `config.seed`.
+
+    Raises UserError where it does not take the data's images or give one logit per class.
+    """
+    torch.manual_seed(config.seed)
+    network = placement.place(build(config, "model"))
+    size, classes = config.data.image_size, config.data.num_classes
+    image = torch.zeros(1, 3, size, size, device=placement.device)
+    was_training = network.training
+    with torch.no_grad():
+        output = call(config, "model", network.eval(), image)
+    network.train(was_training)
+    if output.shape != (1, classes):
+        raise UserError(f"model gives {tuple(output.shape[1:])} outputs per image; the data has {classes} classes.")
+    return network
+
+
+def make_preprocess(config: DictConfig, placement: Placement) -> Preprocess:
+    return Preprocess(config.data.mean, config.data.std, placement)
+
+
+def make_learner(
+    config: DictConfig, placement: Placement, augmentation: Augmentation, batches_per_epoch: int
+) -> Learner:
+    """The network with its optimizer and schedule, at the start of training."""
+    _, settings = typed(config)
+    network = make_network(config, placement)
+    preprocess = make_preprocess(config, placement)
+    optimizer = call(config, "optimizer", build(config, "optimizer"), network.parameters())
+    schedule: Callable[[float, int], float] = build(config, "scheduler")
+    steps_per_epoch = -(-batches_per_epoch // settings.accumulate)
+    scheduler = call(
+        config, "scheduler", LambdaLR, optimizer, lambda step: schedule(step / steps_per_epoch, settings.epochs)
+    )
+    objective = make_objective(network, preprocess, augmentation, placement, settings.label_smoothing)
+    if settings.compile:
+        objective = torch.compile(objective, fullgraph=True, dynamic=False)
+    scaler = torch.amp.GradScaler(placement.device.type, enabled=placement.needs_scaler)
+    return Learner(network, preprocess, augmentation, placement, optimizer, scheduler, scaler, objective)
+
+
+def make_loader(
+    config: DictConfig, train: LabelledImages, placement: Placement
+) -> tuple[ResidentLoader | PerImageLoader, Augmentation]:
+    """The loader of the training images, and what is still to be done to its batches.
+
+    An `augmentation` that is no Augmentation of ours is taken for a torchvision transform of single images.
+    """
+    data, _ = typed(config)
+    augmentation = build(config, "augmentation") if data.augment else Augmentation()
+    if isinstance(augmentation, Augmentation):
+        return ResidentLoader(train, data.batch_size, config.seed, placement.device), augmentation
+    loader = PerImageLoader(train, data.batch_size, config.seed, placement.device, augmentation, data.workers)
+    return loader, Augmentation()

@@ -1,0 +1,189 @@
+"""One training run from its config to its folder of results."""
+
+import traceback
+from datetime import datetime
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from src.config import typed
+from src.data.images import fingerprint
+from src.data.loading import AUGMENTATION
+from src.data.seeds import make_generator
+from src.data.split import Splits
+from src.errors import Interrupted, UserError
+from src.models.summary import summarise
+from src.results.board import Board
+from src.results.environment import describe_environment
+from src.results.history import write_history
+from src.results.run_folder import RunFolder, write_atomically
+from src.results.terminal import LiveTable, Terminal
+from src.training.checkpoint import Progress, load_checkpoint, restore
+from src.training.closing import close_run
+from src.training.device import choose_placement
+from src.training.interruption import StopRequest, stop_on_signals
+from src.training.learner import Learner
+from src.training.loop import fit
+from src.training.prepare import load_data, make_learner, make_loader
+from src.training.session import Run
+
+WATCHED = {
+    "holdout": "val: images held out of the training set",
+    "fold": "val: the fold held out of the training set",
+    "test": "val: the TEST set, watched every epoch (the report's protocol); nothing may be chosen by it",
+    "none": "no validation: all training images are trained on, and the last epoch is evaluated",
+}
+
+
+def execute(config: DictConfig, folder: RunFolder) -> None:
+    """Trains, or goes on training, in `folder`, and leaves result.json there however it ends.
+
+    Raises UserError for what the user can mend, Interrupted after a signal.
+    """
+    terminal, progress = Terminal(folder.log), Progress()
+    facts: dict[str, Any] = {"started": datetime.now().isoformat(timespec="seconds")}
+    try:
+        with stop_on_signals() as stop:
+            facts |= train_and_evaluate(config, folder, terminal, progress, stop)
+    except Interrupted:
+        _finish(folder, "interrupted", progress, facts)
+        terminal.say(f"\ninterrupted, everything is saved; go on with:\n  {resume_command(folder)}")
+        raise
+    except UserError as error:
+        _finish(folder, "failed", progress, facts, reason=str(error))
+        raise
+    except torch.OutOfMemoryError as error:
+        reason = (
+            f"out of GPU memory with batches of {config.data.batch_size}: halve data.batch_size and double "
+            "trainer.accumulate, which trains alike, or take a smaller model.width."
+        )
+        _finish(folder, "failed", progress, facts, reason=reason)
+        raise UserError(reason) from error
+    except Exception as error:
+        with folder.log.open("a") as log:
+            log.write(traceback.format_exc())
+        _finish(folder, "failed", progress, facts, reason=f"{type(error).__name__}: {error}")
+        raise
+    _finish(folder, "completed", progress, facts)
+    terminal.say(
+        f"\neverything is in {folder.path}; next:\n" + "\n".join(f"  {line}" for line in next_commands(folder))
+    )
+
+
+def train_and_evaluate(
+    config: DictConfig, folder: RunFolder, terminal: Terminal, progress: Progress, stop: StopRequest
+) -> dict[str, Any]:
+    """The run itself; returns what result.json says of it. `progress` is kept up to date for the caller."""
+    data, settings = typed(config)
+    placement = choose_placement(settings)
+    splits = load_data(config)
+    folder.save_config(config)
+    loader, augmentation = make_loader(config, splits.train, placement)
+    learner = make_learner(config, placement, augmentation, len(loader))
+    summary = summarise(learner.model, data.image_size)
+    write_atomically(folder.summary, f"{summary}\n")
+    terminal.say(_heading(config, folder, splits, placement.description))
+    terminal.say(f"\n{summary}\n")
+
+    if folder.checkpoint("last").exists():
+        restore(load_checkpoint(folder.checkpoint("last"), placement.device), learner, progress)
+        write_history(folder.history, progress.history)
+        terminal.say(f"going on after epoch {progress.epoch}, batch {progress.batch}\n")
+
+    watched = splits.test if data.validation == "test" else splits.validation
+    table = LiveTable(
+        terminal, settings.epochs, len(loader), len(splits.train), len(watched or ()), WATCHED[data.validation]
+    )
+    with Board(folder.path, progress.epoch) as board, table:
+        if progress.step == 0:
+            board.opening(OmegaConf.to_yaml(config), str(summary), _as_trained(learner, loader, config.seed))
+        run = Run(
+            learner=learner,
+            loader=loader,
+            validation=watched.to(placement.device) if watched else None,
+            classes=splits.classes,
+            seed=config.seed,
+            settings=settings,
+            chooses_checkpoint=data.chooses_checkpoint,
+            closing_images=len(splits.train) + len(splits.validation or ()) + len(splits.test),
+            folder=folder,
+            observers=(table, board),
+            stop=stop,
+        )
+        stopped_by = fit(run, progress)
+        table.bar.stop()
+        closing = close_run(run, progress, splits, config, board, terminal)
+    return {
+        "stopped_by": stopped_by,
+        **closing,
+        "parameters": summary.parameters,
+        "running_statistics": summary.statistics,
+        "multiply_adds": summary.multiply_adds,
+        "seed": config.seed,
+        "data": {
+            "source": config.data.source["_target_"],
+            "validation": data.validation,
+            "train_images": len(splits.train),
+            "validation_images": len(splits.validation or ()),
+            "test_images": len(splits.test),
+            "fingerprint": fingerprint(splits.train, splits.validation, splits.test),
+        },
+        "environment": describe_environment(placement.description),
+    }
+
+
+def resume_command(folder: RunFolder) -> str:
+    from src.commandline import quoted_override
+
+    return f"python -m src.train {quoted_override('resume', folder.path)}"
+
+
+def next_commands(folder: RunFolder) -> list[str]:
+    from src.commandline import quoted_override
+
+    run = quoted_override("run", folder.path)
+    return [
+        f"python -m src.evaluate {run}",
+        f"python -m src.predict {run} images='path/*.png'",
+        "tensorboard --logdir outputs",
+    ]
+
+
+def _heading(config: DictConfig, folder: RunFolder, splits: Splits, device: str) -> str:
+    parts = [f"{len(splits.train):,} training images"]
+    if splits.validation:
+        parts.append(f"{len(splits.validation):,} held out for validation")
+    parts.append(f"{len(splits.test):,} for the test")
+    augmentation = config.augmentation["_target_"] if config.data.augment else "no augmentation"
+    optimizer = config.optimizer["_target_"].rpartition(".")[2]
+    return (
+        f"{folder.path}\n{', '.join(parts)}; {len(splits.classes.names)} classes\n"
+        f"{augmentation.rpartition('.')[2]}, batches of {config.data.batch_size}, {optimizer}, "
+        f"seed {config.seed}, on {device}"
+    )
+
+
+def _as_trained(learner: Learner, loader: Any, seed: int) -> torch.Tensor:
+    """The first 32 training images of the run as the network gets them, before normalisation."""
+    images, _ = next(iter(loader.batches(0)))
+    draws = learner.augmentation.draw(make_generator(seed, 0, 0, AUGMENTATION, device=images.device), len(images))
+    return learner.augmentation(learner.preprocess.pixels(images), draws)[:32]
+
+
+def _finish(
+    folder: RunFolder, status: str, progress: Progress, facts: dict[str, Any], reason: str | None = None
+) -> None:
+    folder.save_result(
+        {
+            "status": status,
+            **({"reason": reason} if reason else {}),
+            "epochs": progress.epoch,
+            "steps": progress.step,
+            "seconds": round(progress.seconds, 3),
+            "best_epoch": progress.best_epoch or None,
+            "best_val_top1": progress.best_top1,
+            **facts,
+            "finished": datetime.now().isoformat(timespec="seconds"),
+        }
+    )
