@@ -17,7 +17,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config import DataConfig, TrainConfig, TrainerConfig, register_schemas
+from src.config import GROUPS, TYPED_NODES, register_schemas
 from src.errors import Interrupted, UserError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "conf"
@@ -47,14 +47,14 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(job)()
     except (HydraException, OmegaConfBaseException, UserError) as error:
-        sys.exit(f"error: {explain(error)}")
+        sys.exit(f"error: {explain(error, name)}")
     except Interrupted as interruption:
         sys.exit(128 + interruption.signal_number)
     sys.exit(1 if failures else 0)
 
 
-def explain(error: BaseException) -> str:
-    """One sentence for a config that could not be composed: what is wrong and what would be right."""
+def explain(error: BaseException, name: str) -> str:
+    """One sentence for a config, conf/<name>.yaml, that could not be composed: what is wrong, what would be right."""
     chain = list(_causes(error))
     for cause in chain:
         if isinstance(cause, UserError):
@@ -63,7 +63,7 @@ def explain(error: BaseException) -> str:
             group, _, choice = (cause.missing_cfg_file or "").rpartition("/")
             return f"{group}={choice} does not exist{_suggest(choice, cause.options)}"
     if key := re.search(r"Could not override '([^']+)'", str(error)):
-        return _unknown_key(key[1])
+        return _unknown_key(key[1], name)
     for cause in chain:
         if key := re.search(r"full_key: (\S+)", str(cause)):
             return f"{key[1]}: {_first_line(cause)}."
@@ -123,14 +123,17 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0].rstrip(".")
 
 
-def _unknown_key(key: str) -> str:
+def _unknown_key(key: str, name: str) -> str:
     """For a key outside the open nodes, whose settings are checked against their targets instead."""
-    parent, _, name = key.rpartition(".")
-    schema = {"": TrainConfig, "data": DataConfig, "trainer": TrainerConfig}.get(parent)
-    if schema is None:
+    parent, _, child = key.rpartition(".")
+    if parent in TYPED_NODES:
+        valid = [entry.name for entry in fields(TYPED_NODES[parent])]
+    elif not parent:
+        own = [key for key in OmegaConf.load(CONFIGS / f"{name}.yaml") if key not in ("defaults", "hydra")]
+        valid = own + (list(GROUPS) if "seed" in own else [])
+    else:
         return f"{key} is not a setting; see --cfg job for all there are."
-    valid = [entry.name for entry in fields(schema)]
-    return f"{key} is not a setting{_suggest(name, valid if parent else [*valid, 'experiment'])}"
+    return f"{key} is not a setting{_suggest(child, valid)}"
 
 
 def _suggest(name: str, valid: Sequence[str]) -> str:

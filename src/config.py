@@ -108,6 +108,16 @@ class TrainConfig:
     scheduler: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass
+class BenchmarkConfig(TrainConfig):
+    networks: list[str] = field(default_factory=list)
+    augmentations: list[str] = field(default_factory=list)
+    rounds: int = 5
+    seconds: float = 5.0
+    format: str = "table"
+
+
+TYPED_NODES: dict[str, type] = {"data": DataConfig, "trainer": TrainerConfig}
 GROUPS = ("model", "data", "augmentation", "optimizer", "scheduler", "trainer", "experiment")
 
 # What `build` hands to each open node besides its own settings: names, or a number of positional arguments.
@@ -115,8 +125,9 @@ _NODES: dict[str, int] = {"data.source": 0, "model": 0, "augmentation": 0, "opti
 
 
 def register_schemas() -> None:
-    """Makes the typed part known to Hydra; `conf/train.yaml` names it first in its defaults."""
+    """Makes the typed parts known to Hydra; conf/train.yaml and conf/benchmark.yaml begin with theirs."""
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+    ConfigStore.instance().store(name="benchmark_schema", node=BenchmarkConfig)
 
 
 def check(config: DictConfig, overrides: Sequence[str] = ()) -> None:
@@ -124,13 +135,9 @@ def check(config: DictConfig, overrides: Sequence[str] = ()) -> None:
 
     `overrides` are those of the command line: naming a choice that would do nothing is a mistake only there.
     """
-    for name, node, schema in (
-        ("", config, TrainConfig),
-        ("data.", config.data, DataConfig),
-        ("trainer.", config.trainer, TrainerConfig),
-    ):
-        unknown = set(node) - {entry.name for entry in fields(schema)}
-        require(not unknown, f"{', '.join(name + key for key in sorted(unknown))} is not a setting of this project")
+    for name, schema in TYPED_NODES.items():
+        unknown = set(config[name]) - {entry.name for entry in fields(schema)}
+        require(not unknown, f"{', '.join(f'{name}.{key}' for key in sorted(unknown))} is not a setting")
     for name, positional in _NODES.items():
         check_signature(name, OmegaConf.select(config, name), positional)
     data, trainer = typed(config)

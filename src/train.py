@@ -1,13 +1,14 @@
 """Trains a network: `python -m src.train model=deep data.augment=true`; see `--help`."""
 
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from src.commandline import run_command
-from src.config import check
+from src.config import TrainConfig, check, require
 from src.errors import UserError
 from src.results.run_folder import RunFolder, claim, find, relative
 
@@ -33,6 +34,8 @@ def train(config: DictConfig) -> None:
 
 def started(config: DictConfig, path: Path, overrides: list[str]) -> tuple[DictConfig, RunFolder]:
     """A new run in `path`, its config checked and saved."""
+    unknown = set(config) - {entry.name for entry in fields(TrainConfig)}
+    require(not unknown, f"{', '.join(sorted(unknown))} is not a setting of a run")
     check(config, overrides)
     folder = claim(path)
     folder.save_config(config)

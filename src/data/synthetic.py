@@ -8,6 +8,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from src.data.images import Classes, ImageDataset, LabelledImages
 from src.data.seeds import make_generator
@@ -81,10 +82,15 @@ def draw(texture: str, shape: str, count: int, size: int, generator: torch.Gener
     direction = uniform(0, math.tau)
     slope = torch.sigmoid(2 * (x * direction.cos() + y * direction.sin()))[:, None]
 
-    colour, other, ground, far_ground, stray = uniform(0, 1, 5, 3, 1, 1).unbind(1)
+    ground, far_ground, stray, colour, other = uniform(0, 1, 5, 3, 1, 1).unbind(1)
+    colour = (ground + far_ground) / 2 + 0.3 + 0.4 * colour  # apart from the ground, in every channel
+    other = colour + 0.3 + 0.4 * other
+    colour, other = colour % 1, other % 1
     image = torch.where(inside, colour + (other - colour) * blend, ground + (far_ground - ground) * slope)
     stray_x, stray_y = uniform(-1, 1), uniform(-1, 1)
     hidden = ((x - stray_x).abs() < uniform(0.05, 0.3)) & ((y - stray_y).abs() < uniform(0.05, 0.3))
     image = torch.where(hidden[:, None], stray, image)
-    image = image + uniform(0.02, 0.1, 1, 1, 1) * torch.randn(image.shape, generator=generator)
+    noise = torch.randn(count, 3, size // 2 + 1, size // 2 + 1, generator=generator)
+    noise = F.interpolate(noise, size=(size, size), mode="bilinear")  # as smooth as a photograph's
+    image = image + uniform(0.02, 0.1, 1, 1, 1) * noise
     return (image.clamp(0, 1) * 255).to(torch.uint8)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from src.data.images import Classes
 from src.errors import UserError
 from src.results.history import Row
 from src.training.learner import Learner
@@ -31,7 +32,7 @@ class Progress:
     history: list[Row] = field(default_factory=list)
 
 
-def save_checkpoint(path: Path, learner: Learner, progress: Progress) -> None:
+def save_checkpoint(path: Path, learner: Learner, progress: Progress, classes: Classes) -> None:
     """Writes `model` (the plain state dict), `optimizer`, `epoch`, `step` and the rest to `path`."""
     content = {
         "model": learner.model.state_dict(),
@@ -39,6 +40,7 @@ def save_checkpoint(path: Path, learner: Learner, progress: Progress) -> None:
         "scheduler": learner.scheduler.state_dict(),
         "scaler": learner.scaler.state_dict(),
         "random": _random_state(),
+        "classes": asdict(classes),
         **asdict(progress),
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

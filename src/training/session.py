@@ -98,7 +98,7 @@ class Session:
         self.looked = time.perf_counter()
 
     def save(self, name: str) -> None:
-        save_checkpoint(self.run.folder.checkpoint(name), self.run.learner, self.progress)
+        save_checkpoint(self.run.folder.checkpoint(name), self.run.learner, self.progress, self.run.classes)
         self.saved = time.perf_counter()
 
     def interrupt_if_asked(self) -> None:

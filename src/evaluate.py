@@ -1,0 +1,50 @@
+"""Evaluates a checkpoint of a run on the run's own data: `python -m src.evaluate run=outputs/<run>`; see `--help`."""
+
+import json
+
+from omegaconf import DictConfig
+
+from src.commandline import run_command
+from src.config import require, require_choice
+
+SPLITS = ("test", "val", "train")
+
+
+def evaluate(config: DictConfig) -> None:
+    """Prints the metrics of one checkpoint on one part of the data, and the run's own number where it has one."""
+    require(bool(config.run), "run is missing; name it, as in run=outputs/<run>")
+    require_choice("split", config.split, SPLITS)
+    require_choice("format", config.format, ("table", "json"))
+
+    from src.results.metrics import measure
+    from src.tables import percent
+    from src.training.closing import metrics_table
+    from src.training.prepare import load_data
+    from src.training.trained import load_trained
+
+    trained = load_trained(config.run, config.checkpoint, config.device)
+    splits = load_data(trained.config)
+    data = {"test": splits.test, "val": splits.validation, "train": splits.train}[config.split]
+    if data is None and trained.config.data.validation == "test":
+        data = splits.test
+    require(data is not None, f"split={config.split}: the run held no images out (data.validation=none)")
+    metrics = measure(trained.logits(data.images), data.labels, splits.classes)
+
+    if config.format == "json":
+        print(json.dumps({"run": config.run, "checkpoint": trained.checkpoint, "epoch": trained.epoch,
+                          "split": config.split, **metrics.as_dict()}, indent=2))  # fmt: skip
+        return
+    print(f"{config.run}, {trained.checkpoint} checkpoint (epoch {trained.epoch})\n")
+    print(metrics_table({config.split: metrics}))
+    result = trained.folder.load_result()
+    if result.get("evaluated") == trained.checkpoint and result["metrics"][config.split]:
+        own = result["metrics"][config.split]["top1"]
+        print(f"\nthe run's own top1: {percent(own)}, {'the same' if own == metrics.top1 else 'NOT the same'}")
+
+
+def main() -> None:
+    run_command("evaluate", evaluate)
+
+
+if __name__ == "__main__":
+    main()

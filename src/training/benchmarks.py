@@ -1,0 +1,146 @@
+"""The two sides of each comparison of `src.benchmark`."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms import v2
+
+from src.commandline import CONFIGS
+from src.config import build, typed
+from src.data.augment import Augmentation
+from src.data.images import LabelledImages
+from src.data.seeds import make_generator
+from src.errors import UserError
+from src.results.run_folder import RunFolder
+from src.training.checkpoint import Progress
+from src.training.device import Placement
+from src.training.interruption import StopRequest
+from src.training.learner import Learner
+from src.training.loop import train_epoch
+from src.training.prepare import load_data, make_learner, make_loader
+from src.training.session import Run, Session
+
+Rounds = list[tuple[float, float]]
+
+# What torchvision does image by image where we do it for the batch.
+PER_IMAGE = {
+    "affine": v2.Compose(
+        [
+            v2.RandomAffine(degrees=15, translate=(0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR),
+            v2.RandomHorizontalFlip(),
+        ]
+    ),
+    "crop_flip": v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()]),
+}
+
+
+def compare_loop(config: DictConfig, network: str, placement: Placement) -> tuple[str, str, Rounds]:
+    """Images per second of the real `train_epoch`, and of forward, backward and update on one batch that lies ready."""
+    config = config.copy()
+    config.model = OmegaConf.load(CONFIGS / "model" / f"{network}.yaml")
+    size = config.data.batch_size
+    train = load_data(config).train
+    bare = _bare_side(config, train, placement)
+    bare(2)  # warms up
+    batches = max(3, round(config.seconds / (_timed(lambda: bare(3), placement) / 3)))
+    chosen = torch.arange(batches * size) % len(train)
+    loop = _loop_side(config, train[chosen], placement)
+    loop()
+    rounds = [
+        (batches * size / _timed(loop, placement), batches * size / _timed(lambda: bare(batches), placement))
+        for _ in range(config.rounds)
+    ]
+    return f"training loop / bare step, {network}", "images/s", rounds
+
+
+def compare_augmentation(config: DictConfig, name: str, placement: Placement) -> tuple[str, str, Rounds]:
+    """Microseconds per image: draws, conversion and augmentation of a batch, and torchvision on each of its images."""
+    config = config.copy()
+    config.augmentation = OmegaConf.load(CONFIGS / "augmentation" / f"{name}.yaml")
+    augmentation = build(config, "augmentation")
+    if name not in PER_IMAGE or not isinstance(augmentation, Augmentation):
+        raise UserError(f"augmentations={name} has no counterpart to compare with; there are {', '.join(PER_IMAGE)}.")
+    images = load_data(config).train.images[: config.data.batch_size].to(placement.device)
+    learner = make_learner(config, placement, augmentation, batches_per_epoch=1)
+    count, transform = len(images), PER_IMAGE[name]
+
+    def batch() -> None:
+        generator = make_generator(0, device=placement.device)
+        augmentation(learner.preprocess.pixels(images), augmentation.draw(generator, count))
+
+    def one_by_one() -> None:
+        for image in images:
+            transform(image)
+
+    rounds = []
+    for _ in range(config.rounds):
+        sides = [_repeated(side, config.seconds / 5, placement) for side in (batch, one_by_one)]
+        rounds.append((sides[0] / count * 1e6, sides[1] / count * 1e6))
+    return f"augmentation, batch / torchvision, {name}", "us/image", rounds
+
+
+def _bare_side(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[int], None]:
+    learner = make_learner(config, placement, Augmentation(), batches_per_epoch=1)
+    images, labels = (tensor[: config.data.batch_size].to(placement.device) for tensor in (train.images, train.labels))
+    inputs = learner.preprocess.normalise(learner.preprocess.pixels(images))
+    learner.model.train()
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            _bare_step(learner, inputs, labels)
+
+    return steps
+
+
+def _bare_step(learner: Learner, inputs: Tensor, labels: Tensor) -> None:
+    with learner.placement.autocast():
+        logits = learner.model(inputs)
+    learner.scaler.scale(F.cross_entropy(logits.float(), labels)).backward()
+    learner.scaler.step(learner.optimizer)
+    learner.scaler.update()
+    learner.optimizer.zero_grad(set_to_none=True)
+
+
+def _loop_side(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[], None]:
+    loader, augmentation = make_loader(config, train, placement)
+    settings = typed(config)[1]
+    run = Run(
+        learner=make_learner(config, placement, augmentation, len(loader)),
+        loader=loader,
+        validation=None,
+        classes=None,
+        seed=0,
+        settings=settings,
+        chooses_checkpoint=False,
+        closing_images=0,
+        folder=RunFolder(Path(tempfile.gettempdir())),
+        observers=(),
+        stop=StopRequest(),
+    )
+
+    def epoch() -> None:
+        progress = Progress()
+        train_epoch(run, progress, Session(run, progress))
+
+    return epoch
+
+
+def _repeated(side: Callable[[], None], seconds: float, placement: Placement) -> float:
+    """Seconds per call, over about `seconds`."""
+    side()
+    calls = max(1, round(seconds / _timed(side, placement)))
+    return _timed(lambda: [side() for _ in range(calls)], placement) / calls
+
+
+def _timed(side: Callable[[], object], placement: Placement) -> float:
+    started = time.perf_counter()
+    side()
+    if placement.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started

@@ -1,0 +1,58 @@
+"""The network of a run that has been trained: what `src.evaluate` and `src.predict` work with."""
+
+from dataclasses import dataclass
+
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from src.config import require, require_choice, typed
+from src.data.images import Classes
+from src.errors import UserError
+from src.results.run_folder import RunFolder, find
+from src.training.checkpoint import load_checkpoint
+from src.training.device import Placement, choose_placement
+from src.training.evaluation import compute_logits
+from src.training.learner import Preprocess
+from src.training.prepare import make_network, make_preprocess
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One checkpoint of a run, on a device, with the run's own preprocessing and classes."""
+
+    folder: RunFolder
+    config: DictConfig
+    checkpoint: str
+    epoch: int
+    classes: Classes
+    network: nn.Module
+    preprocess: Preprocess
+    placement: Placement
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(N, num_classes) float32 on the CPU, of `images` (N, 3, image_size, image_size) uint8."""
+        return compute_logits(self.network, images, self.preprocess, self.placement).cpu()
+
+
+def load_trained(run: str, checkpoint: str | None, device: str) -> Trained:
+    """Raises UserError for a missing run, an unknown, missing or damaged checkpoint, a device that is not there."""
+    folder = find(run)
+    name = checkpoint or folder.load_result().get("evaluated") or "last"
+    require_choice("checkpoint", name, ("best", "last"))
+    config = folder.load_config()
+    config.trainer.device = device
+    placement = choose_placement(typed(config)[1])
+    require(config.data.num_classes is not None, f"run={run} ended before its data was read; train it again")
+    network = make_network(config, placement)
+    content = load_checkpoint(folder.checkpoint(name), placement.device)
+    try:
+        network.load_state_dict(content["model"])
+    except RuntimeError as error:
+        raise UserError(
+            f"{folder.checkpoint(name)} does not fit the network that {folder.config} describes: "
+            f"{str(error).splitlines()[-1].strip()}"
+        ) from error
+    classes = Classes(**content["classes"])
+    return Trained(
+        folder, config, name, content["epoch"], classes, network, make_preprocess(config, placement), placement
+    )
