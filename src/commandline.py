@@ -97,7 +97,7 @@ def sweep_folder() -> str:
 
 def job_folder(number: int, overrides: Sequence[str]) -> str:
     """0_optimizer-adam_trainer.epochs-1: what a command line, a shell and a file system all take unquoted."""
-    settings = [re.sub(r"[^\w.+-]+", "-", text).strip("-") for text in overrides]
+    settings = [re.sub(r"[^\w.+-]+", "-", text.lstrip("+")).strip("-") for text in overrides]
     return "_".join([str(number), *settings])[:120]
 
 

@@ -1,0 +1,85 @@
+"""Tests compose the project's own configs and train on small sets of drawn images: no network, no data set."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from src.commandline import CONFIGS, register_resolvers
+from src.config import register_schemas
+from src.results.run_folder import RunFolder, claim
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# 600 training images (500 after the holdout), 200 test images, a network of 30,000 parameters: half a second an epoch.
+SMALL = [
+    "data=synthetic",
+    "data.source.train_images=600",
+    "data.source.test_images=200",
+    "data.holdout=1",
+    "data.batch_size=64",
+    "model.width=0.25",
+    "model.dense=[32]",
+    "trainer.epochs=2",
+]
+
+
+def pytest_configure() -> None:
+    register_schemas()
+    register_resolvers()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    skip = pytest.mark.skip(reason="needs a CUDA device")
+    for item in items:
+        if "gpu" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def composed() -> Callable[..., DictConfig]:
+    """composed("model=deep", name="train") -> the config that the command line would give."""
+
+    def build(*overrides: str, name: str = "train") -> DictConfig:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            return compose(name, overrides=list(overrides))
+
+    return build
+
+
+@pytest.fixture
+def small(composed: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
+    """The same for a run of seconds."""
+    return lambda *overrides: composed(*SMALL, *overrides)
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Callable[[DictConfig, str], RunFolder]:
+    """trained(config, "name") -> the folder of a run that has been trained to its end."""
+    from src.training.run import execute
+
+    def run(config: DictConfig, name: str = "run") -> RunFolder:
+        folder = claim(tmp_path / name)
+        folder.save_config(config)
+        execute(config, folder)
+        return folder
+
+    return run
+
+
+@pytest.fixture
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """command("train", "seed=1", cwd=...) -> the finished process `python -m src.train seed=1`."""
+
+    def run(name: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+        script = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from src.{name} import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=cwd, timeout=240
+        )
+
+    return run

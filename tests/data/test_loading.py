@@ -1,0 +1,72 @@
+import pytest
+import torch
+
+from src.data.images import LabelledImages
+from src.data.loading import PerImageLoader, ResidentLoader
+
+CPU = torch.device("cpu")
+
+
+def data(count: int = 50) -> LabelledImages:
+    labels = torch.arange(count)
+    return LabelledImages(labels.to(torch.uint8).view(-1, 1, 1, 1).expand(count, 3, 4, 4).contiguous(), labels)
+
+
+def noise(image: torch.Tensor) -> torch.Tensor:
+    return image + torch.randint(0, 100, image.shape, dtype=torch.uint8)
+
+
+def loaders(batch_size: int = 8, seed: int = 0, workers: int = 0):
+    return [
+        ResidentLoader(data(), batch_size, seed, CPU),
+        PerImageLoader(data(), batch_size, seed, CPU, noise, workers),
+    ]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_epoch_visits_every_image_once_in_an_order_of_its_own(which):
+    loader = loaders()[which]
+    epochs = [torch.cat([labels for _, labels in loader.batches(epoch)]) for epoch in (0, 1, 0)]
+    assert sorted(epochs[0].tolist()) == list(range(50))
+    assert not torch.equal(epochs[0], epochs[1])
+    assert torch.equal(epochs[0], epochs[2])
+    assert len(list(loader.batches(0))) == len(loader) == 7
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_epoch_can_be_entered_at_any_batch(which):
+    loader = loaders()[which]
+    whole, rest = list(loader.batches(3)), list(loader.batches(3, start=4))
+    assert len(rest) == 3
+    for (images, labels), (images_again, labels_again) in zip(whole[4:], rest, strict=True):
+        assert torch.equal(images, images_again) and torch.equal(labels, labels_again)
+
+
+def test_both_loaders_go_through_the_images_in_the_same_order():
+    resident, per_image = ([labels for _, labels in loader.batches(1)] for loader in loaders())
+    assert all(torch.equal(a, b) for a, b in zip(resident, per_image, strict=True))
+
+
+def test_images_stay_with_their_labels():
+    for images, labels in loaders()[0].batches(0):
+        assert torch.equal(images[:, 0, 0, 0].long(), labels)
+
+
+def test_transforms_are_drawn_per_image_and_leave_the_global_generator_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    (images, labels), *_ = loaders()[1].batches(0)
+    assert torch.equal(torch.get_rng_state(), before)
+    draws = images.int() - labels.view(-1, 1, 1, 1)
+    assert len(torch.unique(draws.flatten(1), dim=0)) == len(labels)
+
+
+def test_workers_give_the_same_batches_as_none():
+    alone, with_workers = (list(loaders(workers=workers)[1].batches(2)) for workers in (0, 2))
+    for (images, _), (images_of_workers, _) in zip(alone, with_workers, strict=True):
+        assert torch.equal(images, images_of_workers)
+
+
+def test_the_order_depends_on_the_seed():
+    first, second = (torch.cat([labels for _, labels in loaders(seed=s)[0].batches(0)]) for s in (0, 1))
+    assert not torch.equal(first, second)

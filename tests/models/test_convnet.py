@@ -1,0 +1,101 @@
+import pytest
+import torch
+from torch import nn
+
+from src.config import build
+from src.models.convnet import KerasHardSigmoid
+from src.models.summary import summarise
+
+REPORT_DEEP = [  # (layer, output, parameters as Keras counts them), from the report's own summary
+    ("Conv2d 3x3 + ReLU", (64, 32, 32), 1792),
+    ("Conv2d 3x3 + ReLU", (64, 32, 32), 36928),
+    ("BatchNorm2d", (64, 32, 32), 256),
+    ("MaxPool2d", (64, 16, 16), 0),
+    ("Conv2d 3x3 + ReLU", (128, 16, 16), 73856),
+    ("Conv2d 3x3 + ReLU", (128, 16, 16), 147584),
+    ("BatchNorm2d", (128, 16, 16), 512),
+    ("MaxPool2d", (128, 8, 8), 0),
+    ("Conv2d 3x3 + ReLU", (256, 8, 8), 295168),
+    ("Conv2d 3x3 + ReLU", (256, 8, 8), 590080),
+    ("Conv2d 3x3 + ReLU", (256, 8, 8), 590080),
+    ("BatchNorm2d", (256, 8, 8), 1024),
+    ("MaxPool2d", (256, 4, 4), 0),
+    ("Conv2d 3x3 + ReLU", (512, 4, 4), 1180160),
+    ("Conv2d 3x3 + ReLU", (512, 4, 4), 2359808),
+    ("Conv2d 3x3 + ReLU", (512, 4, 4), 2359808),
+    ("BatchNorm2d", (512, 4, 4), 2048),
+    ("MaxPool2d", (512, 2, 2), 0),
+    ("Flatten", (2048,), 0),
+    ("Dropout 0", (2048,), 0),
+    ("Linear + ReLU", (512,), 1049088),
+    ("Linear", (100,), 51300),
+]
+
+
+def test_deep_is_the_reports_network_row_for_row(composed):
+    summary = summarise(build(composed("model=deep"), "model"), 32)
+    assert [(r.layer, r.output_shape, r.parameters + r.statistics) for r in summary.rows] == REPORT_DEEP
+    assert (summary.parameters, summary.statistics) == (8_737_572, 1_920)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "statistics"),
+    [("baseline", 1_193_636, 0), ("single", 33_613_924, 512), ("deeper", 15_034_532 - 2_944, 2_944)],
+)
+def test_parameter_counts_of_the_report(composed, name, parameters, statistics):
+    summary = summarise(build(composed(f"model={name}"), "model"), 32)
+    assert (summary.parameters, summary.statistics) == (parameters, statistics)
+
+
+def test_second_dense_layer_of_the_report(composed):
+    summary = summarise(build(composed("model=deep", "model.dense=[512,512]", "model.activation=sigmoid"), "model"), 32)
+    assert summary.parameters + summary.statistics == 9_002_148
+
+
+def test_width_scales_every_convolution(composed):
+    network = build(composed("model=deep", "model.width=0.25"), "model")
+    filters = [layer.out_channels for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    assert filters == [16, 16, 32, 32, 64, 64, 64, 128, 128, 128]
+
+
+def test_no_dense_layer_means_logits_from_the_features(composed):
+    network = build(composed("model.dense=[]"), "model")
+    assert [type(layer).__name__ for layer in network.head] == ["Flatten", "Dropout", "Linear"]
+
+
+def test_dropout_acts_in_training_only(composed):
+    network = build(composed("model.dropout=0.5"), "model")
+    images = torch.rand(4, 3, 32, 32)
+    assert not torch.equal(network(images), network(images))
+    network.eval()
+    assert torch.equal(network(images), network(images))
+
+
+def test_hard_sigmoid_is_keras_own():
+    x = torch.tensor([-3.0, -2.5, -1.0, 0.0, 1.0, 2.5, 3.0])
+    assert torch.allclose(KerasHardSigmoid()(x), torch.tensor([0, 0, 0.3, 0.5, 0.7, 1, 1]))
+    assert not torch.allclose(KerasHardSigmoid()(x), nn.Hardsigmoid()(x))
+
+
+def test_batch_norm_has_keras_constants_and_can_be_left_out(composed):
+    norms = [m for m in build(composed("model=deep"), "model").modules() if isinstance(m, nn.BatchNorm2d)]
+    assert [(norm.momentum, norm.eps) for norm in norms] == [(0.01, 1e-3)] * 4
+    bare = build(composed("model=deep", "model.batch_norm=false"), "model")
+    assert not [m for m in bare.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+@pytest.mark.parametrize(
+    "override", ["model.width=0", "model.dropout=1", "model.activation=gelu", "model.pooling=min", "model.init=he"]
+)
+def test_values_out_of_range_are_refused(composed, override):
+    from src.errors import UserError
+
+    with pytest.raises(UserError, match=override.removeprefix("model.")):
+        build(composed(override), "model")
+
+
+def test_too_many_poolings_are_refused(composed):
+    from src.errors import UserError
+
+    with pytest.raises(UserError, match="5 poolings leave nothing of images of 16 pixels"):
+        build(composed("model=deeper", "data.image_size=16"), "model")

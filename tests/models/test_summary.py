@@ -1,0 +1,27 @@
+import torch
+from torch import nn
+
+from src.models.summary import summarise
+
+
+def test_counts_by_hand():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(256, 10))
+    summary = summarise(network, image_size=8)
+    conv, flatten, linear = summary.rows
+    assert (conv.layer, conv.parameters, conv.multiply_adds) == ("Conv2d 3x3 + ReLU", 108, 8 * 8 * 4 * 27)
+    assert (flatten.parameters, flatten.multiply_adds) == (0, 0)
+    assert (linear.parameters, linear.multiply_adds) == (2570, 2560)
+    assert "2,678 trainable parameters" in str(summary)
+
+
+def test_leaves_the_network_as_it_was():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2)).train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    summarise(network, image_size=8)
+    assert network.training and all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+    assert not any(layer._forward_hooks for layer in network.modules())
+
+
+def test_frozen_parameters_are_not_trainable():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).requires_grad_(False)
+    assert (summarise(network, 2).parameters, summarise(network, 2).statistics) == (0, 26)
