@@ -31,9 +31,9 @@ def benchmark(config: DictConfig) -> None:
     require_choice("format", config.format, ("table", "json"))
     require(config.rounds >= 1, f"rounds={config.rounds} must be at least 1")
     require(config.seconds > 0, f"seconds={config.seconds} must be above 0")
-    for group, names in (("model", config.networks), ("augmentation", config.augmentations)):
-        for name in names:
-            require_choice(f"a choice of {group}", name, sorted(path.stem for path in (CONFIGS / group).glob("*.yaml")))
+    for setting, group in (("networks", "model"), ("augmentations", "augmentation")):
+        for name in config[setting]:
+            require_choice(setting, name, sorted(path.stem for path in (CONFIGS / group).glob("*.yaml")))
 
     from src.tables import format_table
     from src.training.benchmarks import compare_augmentation, compare_loop

@@ -42,7 +42,7 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
 
     register_schemas()
     register_resolvers()
-    sys.argv[1:] = [OPEN_NODES.sub(r"++\g<0>", argument) for argument in sys.argv[1:]]
+    sys.argv[1:] = prepare_arguments(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what went wrong instead of printing it in its own way
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(job)()
@@ -51,6 +51,12 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
     except Interrupted as interruption:
         sys.exit(128 + interruption.signal_number)
     sys.exit(1 if failures else 0)
+
+
+def prepare_arguments(arguments: Sequence[str]) -> list[str]:
+    """What Hydra's parser wants: overrides behind all flags, and leave to add keys where a target takes them."""
+    opened = [OPEN_NODES.sub(r"++\g<0>", argument) for argument in arguments]
+    return sorted(opened, key=lambda argument: "=" in argument and not argument.startswith("-"))
 
 
 def explain(error: BaseException, name: str) -> str:

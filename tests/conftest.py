@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def composed() -> Callable[..., DictConfig]:
     """composed("model=deep", name="train") -> the config that the command line would give."""
 
@@ -52,7 +52,7 @@ def composed() -> Callable[..., DictConfig]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small(composed: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
     """The same for a run of seconds."""
     return lambda *overrides: composed(*SMALL, *overrides)
@@ -61,18 +61,19 @@ def small(composed: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
 @pytest.fixture
 def trained(tmp_path: Path) -> Callable[[DictConfig, str], RunFolder]:
     """trained(config, "name") -> the folder of a run that has been trained to its end."""
+    return lambda config, name="run": train_in(tmp_path / name, config)
+
+
+def train_in(path: Path, config: DictConfig) -> RunFolder:
     from src.training.run import execute
 
-    def run(config: DictConfig, name: str = "run") -> RunFolder:
-        folder = claim(tmp_path / name)
-        folder.save_config(config)
-        execute(config, folder)
-        return folder
-
-    return run
+    folder = claim(path)
+    folder.save_config(config)
+    execute(config, folder)
+    return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def command() -> Callable[..., subprocess.CompletedProcess[str]]:
     """command("train", "seed=1", cwd=...) -> the finished process `python -m src.train seed=1`."""
 

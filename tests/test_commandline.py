@@ -4,7 +4,7 @@ import sys
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from src.commandline import job_folder, quoted_override, run_folder
+from src.commandline import job_folder, prepare_arguments, quoted_override, run_folder
 from src.errors import UserError
 
 
@@ -36,3 +36,15 @@ def test_quoted_override_survives_shell_and_hydra(path):
     )
     override = OverridesParser.create().parse_override(shell.stdout.rstrip("\n"))
     assert override.value() == path
+
+
+def test_flags_may_stand_among_the_overrides():
+    typed = ["model=deep", "--multirun", "optimizer.lr=0.1,0.2", "--cfg", "job", "+data.x=1"]
+    assert prepare_arguments(typed) == [
+        "--multirun",
+        "--cfg",
+        "job",
+        "model=deep",
+        "++optimizer.lr=0.1,0.2",
+        "+data.x=1",
+    ]

@@ -109,7 +109,7 @@ def test_settings_that_cannot_be_meant_are_refused(composed, override, complaint
 def test_contradictory_fields_are_refused(composed):
     with pytest.raises(UserError, match="needs images to choose by"):
         check(composed("trainer.patience=3", "data.validation=test"))
-    with pytest.raises(UserError, match="does nothing without data.augment=true"):
+    with pytest.raises(UserError, match=r"does nothing without data\.augment=true"):
         check(composed("augmentation=affine"), ["augmentation=affine"])
     check(composed("augmentation=none", "data.augment=true"), ["augmentation=none", "data.augment=true"])
 

@@ -111,8 +111,9 @@ class Session:
 
     def out_of_time(self) -> bool:
         """Whether `max_minutes` leaves no more than it takes to evaluate; a forward pass is a third of a step."""
-        limit, progress = self.run.settings.max_minutes, self.progress
-        if limit is None or not progress.images:
+        minutes, progress = self.run.settings.max_minutes, self.progress
+        if minutes is None or not progress.images:
             return False
         closing = self.run.closing_images * progress.train_seconds / progress.images / 3
-        return time.perf_counter() - self.started + closing > 60 * limit
+        closing = min(closing, 30 * minutes)  # half of the time at most: the first steps are slow and mislead
+        return time.perf_counter() - self.started + closing > 60 * minutes

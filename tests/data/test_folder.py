@@ -58,7 +58,7 @@ def test_differing_classes_are_refused(images):
 
 
 def test_missing_folder_says_how_it_should_look(tmp_path):
-    with pytest.raises(UserError, match="<data.root>/train/<class>"):
+    with pytest.raises(UserError, match=r"<data\.root>/train/<class>"):
         folder(str(tmp_path), 16)
 
 

@@ -16,7 +16,11 @@ def test_curves_hold_the_history_and_name_the_watched_set():
     history = [{"epoch": e, "train_top1": e / 10, "val_top1": e / 20, "clean_train_top1": None} for e in (1, 2, 3)]
     history[2]["clean_train_top1"] = 0.4
     ax = figures.curves(history, "top1", "accuracy", "test set").axes[0]
-    assert [line.get_label() for line in ax.lines] == ["training, as trained", "test set", "training images as they are"]
+    assert [line.get_label() for line in ax.lines] == [
+        "training, as trained",
+        "test set",
+        "training images as they are",
+    ]
     assert list(ax.lines[1].get_ydata()) == [0.05, 0.1, 0.15]
 
 

@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from src.config import TrainerConfig
+from src.errors import UserError
+from src.training.device import choose_placement
+
+
+def test_a_cpu_trains_in_fp32_and_channels_last():
+    placement = choose_placement(TrainerConfig(device="cpu"))
+    assert (placement.autocast_dtype, placement.memory_format) == (None, torch.channels_last)
+    assert not placement.needs_scaler
+
+
+def test_bf16_autocasts_on_a_cpu_too():
+    placement = choose_placement(TrainerConfig(device="cpu", precision="bf16"))
+    with placement.autocast():
+        assert torch.nn.Linear(4, 4)(torch.ones(1, 4)).dtype == torch.bfloat16
+
+
+def test_fp16_on_a_cpu_is_refused():
+    with pytest.raises(UserError, match="precision=fp16 is for CUDA devices"):
+        choose_placement(TrainerConfig(device="cpu", precision="fp16"))
+
+
+def test_cuda_without_a_device_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="PyTorch finds no CUDA device"):
+        choose_placement(TrainerConfig(device="cuda"))
+    assert choose_placement(TrainerConfig()).device.type == "cpu"
+
+
+@pytest.mark.gpu
+def test_cuda_is_chosen_where_it_is():
+    placement = choose_placement(TrainerConfig())
+    assert placement.device.type == "cuda" and placement.autocast_dtype is not None

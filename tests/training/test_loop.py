@@ -1,0 +1,150 @@
+import pytest
+import torch
+
+from src.errors import UserError
+from src.results.history import read_history
+
+
+def weights(folder, name="last"):
+    return torch.load(folder.checkpoint(name), weights_only=True)["model"]
+
+
+def equal(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_run_learns_and_leaves_the_promised_files(small, trained):
+    folder = trained(
+        small("trainer.epochs=4", "optimizer.lr=0.005", "data.mean=[0.5,0.5,0.5]", "data.std=[0.2,0.2,0.2]")
+    )
+    rows = read_history(folder.history)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert rows[3]["train_loss"] < rows[0]["train_loss"] - 0.05
+    result = folder.load_result()
+    assert (result["status"], result["stopped_by"], result["epochs"], result["steps"]) == ("completed", "epochs", 4, 32)
+    assert set(result["metrics"]["test"]) == {"loss", "top1", "top5", "superclass", "images"}
+    assert (result["data"]["train_images"], result["data"]["validation_images"]) == (500, 100)
+    for path in ("config.yaml", "train.log", "summary.txt", "per_class.csv", "test_logits.pt", "checkpoints/best.pt"):
+        assert (folder.path / path).is_file()
+    assert {path.name for path in folder.figures.iterdir()} == {
+        "samples.png", "accuracy.png", "loss.png", "confusion_matrix.png"
+    }  # fmt: skip
+
+
+def test_equal_configs_give_equal_weights_and_another_seed_others(small, trained):
+    runs = [trained(small(f"seed={seed}"), name) for seed, name in ((0, "a"), (0, "b"), (1, "c"))]
+    assert equal(weights(runs[0]), weights(runs[1]))
+    assert not equal(weights(runs[0]), weights(runs[2]))
+    splits = [run.load_result()["data"]["fingerprint"] for run in runs]
+    assert splits[0] == splits[2]  # the held-out images are chosen by data.split_seed
+
+
+def test_the_last_epochs_row_is_what_the_last_checkpoint_gives(small, trained, command):
+    folder = trained(small("data.validation=test"))
+    result = folder.load_result()
+    assert result["evaluated"] == "last" and not folder.checkpoint("best").exists()
+    assert read_history(folder.history)[-1]["val_top1"] == result["metrics"]["test"]["top1"]
+    assert result["metrics"]["val"] == result["metrics"]["test"]
+
+
+def test_without_validation_the_last_checkpoint_is_evaluated(small, trained):
+    folder = trained(small("data.validation=none"))
+    result = folder.load_result()
+    assert (result["evaluated"], result["metrics"]["val"], result["data"]["train_images"]) == ("last", None, 600)
+    assert [row["val_loss"] for row in read_history(folder.history)] == [None, None]
+
+
+def test_best_is_the_epoch_of_the_highest_validation_accuracy(small, trained):
+    folder = trained(small("trainer.epochs=5", "optimizer.lr=0.01"))
+    rows, result = read_history(folder.history), folder.load_result()
+    best = max(rows, key=lambda row: row["val_top1"])
+    assert result["evaluated_epoch"] == best["epoch"]
+    assert result["metrics"]["val"]["top1"] == best["val_top1"]
+    assert [row["epoch"] for row in rows if row["clean_train_top1"] is not None] == [best["epoch"]]
+    assert best["clean_train_top1"] == result["metrics"]["train"]["top1"]
+
+
+def test_accumulating_two_batches_is_one_batch_of_twice_the_size(small, trained):
+    whole = trained(small("data.batch_size=100", "trainer.epochs=1", "optimizer=sgd"), "whole")
+    halves = trained(small("data.batch_size=50", "trainer.accumulate=2", "trainer.epochs=1", "optimizer=sgd"), "halves")
+    assert whole.load_result()["steps"] == halves.load_result()["steps"] == 5
+    for name, value in weights(whole).items():
+        assert torch.allclose(value, weights(halves)[name], atol=1e-6)
+
+
+def test_clipping_bounds_the_step(small, trained):
+    settings = ("optimizer=sgd", "optimizer.lr=1", "trainer.epochs=1", "trainer.clip_norm=0.001")
+    folder = trained(small(*settings))
+    from src.training.device import choose_placement
+    from src.training.prepare import make_network
+
+    config = folder.load_config()
+    start = make_network(config, choose_placement(config.trainer)).state_dict()
+    moved = sum((weights(folder)[name] - start[name]).square().sum() for name in start).sqrt()
+    assert 0.0005 < moved <= 8 * 0.001 * 1.001  # eight steps of at most 0.001
+
+
+def test_the_schedule_moves_with_every_step(small, trained):
+    folder = trained(small("scheduler=cosine", "trainer.epochs=2"))
+    lrs = [row["lr"] for row in read_history(folder.history)]
+    from src.optim.schedules import cosine
+
+    assert lrs == pytest.approx([1e-3 * cosine(7 / 8, 2), 1e-3 * cosine(15 / 8, 2)])
+
+
+def test_patience_ends_a_run_that_no_longer_improves(small, trained):
+    folder = trained(small("trainer.epochs=30", "trainer.patience=2", "optimizer.lr=0"))
+    result = folder.load_result()
+    assert (result["stopped_by"], result["epochs"], result["evaluated_epoch"]) == ("patience", 3, 1)
+
+
+def test_max_minutes_ends_a_run_with_everything_saved(small, trained):
+    folder = trained(small("trainer.epochs=100000", "trainer.max_minutes=0.05"))
+    result = folder.load_result()
+    assert (result["status"], result["stopped_by"]) == ("completed", "max_minutes")
+    assert 0 < result["epochs"] < 100000 and result["seconds"] < 10
+    assert result["metrics"]["test"]["images"] == 200
+
+
+@pytest.mark.parametrize("settings", [("optimizer=sgd", "optimizer.lr=1e30"), ("optimizer.lr=inf",)])
+def test_a_loss_that_is_no_number_ends_the_run_with_advice(small, trained, tmp_path, settings):
+    with pytest.raises(UserError, match=r"no longer a finite number.*lower optimizer.lr"):
+        trained(small(*settings))
+    from src.results.run_folder import RunFolder
+
+    folder = RunFolder(tmp_path / "run")
+    assert folder.load_result()["status"] == "failed"
+    assert "no longer a finite number" in folder.load_result()["reason"]
+    assert all(value.isfinite().all() for value in weights(folder).values())
+
+
+def test_per_image_augmentation_trains_in_the_same_loop(small, trained):
+    folder = trained(small("data.augment=true", "augmentation=trivial_augment", "data.workers=0"))
+    assert folder.load_result()["status"] == "completed"
+    plain = trained(small(), "plain")
+    assert not equal(weights(folder), weights(plain))
+
+
+def test_normalised_pixels_and_label_smoothing_change_the_loss_as_computed(small, trained):
+    smooth = trained(small("trainer.label_smoothing=0.5", "trainer.epochs=1", "optimizer.lr=0"))
+    plain = trained(small("trainer.epochs=1", "optimizer.lr=0"), "plain")
+    assert read_history(smooth.history)[0]["val_loss"] == read_history(plain.history)[0]["val_loss"]
+    assert read_history(smooth.history)[0]["train_loss"] != read_history(plain.history)[0]["train_loss"]
+
+
+@pytest.mark.slow
+def test_compiled_and_eager_training_agree(small, trained):
+    settings = ("data.augment=true", "trainer.epochs=1", "data.limit=192", "optimizer=sgd")
+    eager, compiled = (trained(small(*settings, f"trainer.compile={on}"), on) for on in ("false", "true"))
+    for name, value in weights(eager).items():
+        assert torch.allclose(value, weights(compiled)[name], atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_cuda_learns_as_the_cpu_does(small, trained, precision):
+    settings = ("optimizer=sgd", "optimizer.lr=0.05", "trainer.epochs=2")
+    cpu = trained(small(*settings, "trainer.device=cpu"), "cpu")
+    cuda = trained(small(*settings, "trainer.device=cuda", f"trainer.precision={precision}"), "cuda")
+    losses = [read_history(folder.history)[-1]["train_loss"] for folder in (cpu, cuda)]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
