@@ -102,8 +102,9 @@ def sweep_folder() -> str:
 
 
 def job_folder(number: int, overrides: Sequence[str]) -> str:
-    """0_optimizer-adam_trainer.epochs-1: what a command line, a shell and a file system all take unquoted."""
-    settings = [re.sub(r"[^\w.+-]+", "-", text.lstrip("+")).strip("-") for text in overrides]
+    """0_optimizer-adam, of what differs between the jobs: what shell, Hydra and file system all take unquoted."""
+    swept = [text for text in overrides if text not in sys.argv]  # typed as "optimizer=adam,sgd"
+    settings = [re.sub(r"[^\w.+-]+", "-", text.lstrip("+")).strip("-") for text in swept]
     return "_".join([str(number), *settings])[:120]
 
 

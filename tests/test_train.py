@@ -103,8 +103,11 @@ def test_multirun_makes_a_folder_per_job_and_one_failure_does_not_stop_the_other
     results = {path.parent.name: json.loads(path.read_text()) for path in sorted(sweep.glob("*/result.json"))}
     assert [result["status"] for result in results.values()] == ["completed", "failed"] * 3
     assert all("dropout=2" in result["reason"] for result in results.values() if result["status"] == "failed")
-    names = list(results)
-    assert names[0].startswith("0_") and "optimizer-adam" in names[0] and "model.dropout-2" in names[1]
+    assert list(results)[:3] == [
+        "0_optimizer-adam_model.dropout-0",
+        "1_optimizer-adam_model.dropout-2",
+        "2_optimizer-sgd_model.dropout-0",
+    ]
 
 
 @pytest.mark.slow
