@@ -5,8 +5,11 @@ class UserError(Exception):
     """A mistake that the user can mend, told in one sentence: what is wrong, where, and what to do."""
 
 
-class Interrupted(Exception):
-    """Ctrl-C or SIGTERM arrived; `signal_number` says which. Everything was saved before this was raised."""
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM arrived; `signal_number` says which. Everything was saved before this was raised.
+
+    Like KeyboardInterrupt no Exception: it ends a whole sweep, where a failing job lets the others go on.
+    """
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"stopped by signal {signal_number}")

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+import torch
 from PIL import Image
 
 from tests.conftest import ROOT, SMALL
@@ -145,9 +146,42 @@ def test_a_signal_saves_everything_and_prints_how_to_go_on(command, tmp_path, nu
         time.sleep(0.05)
     run.send_signal(number)
     output, _ = run.communicate(timeout=120)
-    assert run.returncode == code
+    assert run.returncode == code and "Error" not in output
     assert "python -m src.train resume=mine" in output and "Traceback" not in output
     assert json.loads((tmp_path / "mine" / "result.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs_before", [0, 1, 3])
+def test_a_killed_run_resumes_to_the_same_end(command, killed_whole, tmp_path, epochs_before):
+    run = start("mine", *KILLED, cwd=tmp_path)
+    mine = tmp_path / "mine"
+    awaited = mine / "history.csv" if epochs_before else mine / "config.yaml"
+    while not awaited.exists() or awaited.read_text().count("\n") < epochs_before + 1:
+        assert run.poll() is None
+        time.sleep(0.02)
+    run.kill()
+    run.communicate()
+    assert not (mine / "result.json").exists()
+    done = command("train", "resume=mine", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = (torch.load(path / "checkpoints" / "last.pt", weights_only=True) for path in (killed_whole, mine))
+    assert first["step"] == second["step"] == 48
+    for name, value in first["model"].items():
+        assert torch.equal(value, second["model"][name])
+    for index, state in first["optimizer"]["state"].items():
+        for name, value in state.items():
+            assert torch.equal(value, second["optimizer"]["state"][index][name])
+
+
+KILLED = ("trainer.epochs=6", "model.dropout=0.5", "data.augment=true")
+
+
+@pytest.fixture(scope="module")
+def killed_whole(tmp_path_factory):
+    place = tmp_path_factory.mktemp("whole")
+    assert start("whole", *KILLED, cwd=place).wait(timeout=240) == 0
+    return place / "whole"
 
 
 @pytest.mark.slow
