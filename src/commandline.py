@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -56,7 +57,7 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
 def prepare_arguments(arguments: Sequence[str]) -> list[str]:
     """What Hydra's parser wants: overrides behind all flags, and leave to add keys where a target takes them."""
     opened = [OPEN_NODES.sub(r"++\g<0>", argument) for argument in arguments]
-    return sorted(opened, key=lambda argument: "=" in argument and not argument.startswith("-"))
+    return sorted(opened, key=_is_override)
 
 
 def explain(error: BaseException, name: str) -> str:
@@ -103,8 +104,10 @@ def sweep_folder() -> str:
 
 def job_folder(number: int, overrides: Sequence[str]) -> str:
     """0_optimizer-adam, of what differs between the jobs: what shell, Hydra and file system all take unquoted."""
-    swept = [text for text in overrides if text not in sys.argv]  # typed as "optimizer=adam,sgd"
-    settings = [re.sub(r"[^\w.+-]+", "-", text.lstrip("+")).strip("-") for text in swept]
+    typed = OverridesParser.create().parse_overrides([text for text in sys.argv[1:] if _is_override(text)])
+    swept = {override.key_or_group for override in typed if override.is_sweep_override()}
+    differing = [text for text in overrides if text.lstrip("+").partition("=")[0] in swept] if swept else overrides
+    settings = [re.sub(r"[^\w.+-]+", "-", text.lstrip("+")).strip("-") for text in differing]
     return "_".join([str(number), *settings])[:120]
 
 
@@ -114,6 +117,10 @@ def quoted_override(name: str, value: str | Path) -> str:
         return f"{name}={value}"
     escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
     return shlex.quote(f"{name}='{escaped}'")
+
+
+def _is_override(argument: str) -> bool:
+    return "=" in argument and not argument.startswith("-")
 
 
 def _now() -> str:

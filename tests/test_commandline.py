@@ -23,7 +23,8 @@ def test_resume_of_a_missing_run_is_refused(tmp_path):
         run_folder(str(tmp_path), "deep", None)
 
 
-def test_job_folders_need_no_quotes():
+def test_job_folders_need_no_quotes(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train"])
     name = job_folder(3, ["experiment=report/deep", "model.dense=[128,64]", "++optimizer.lr=1e-3"])
     assert name == "3_experiment-report-deep_model.dense-128-64_optimizer.lr-1e-3"
 
@@ -36,6 +37,11 @@ def test_quoted_override_survives_shell_and_hydra(path):
     )
     override = OverridesParser.create().parse_override(shell.stdout.rstrip("\n"))
     assert override.value() == path
+
+
+def test_job_folders_name_what_is_swept(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train", "--multirun", "data.augment=true", "data.mean=[.5,.5,.5]", "seed=0,1"])
+    assert job_folder(1, ["data.augment=True", "data.mean=[0.5,0.5,0.5]", "seed=1"]) == "1_seed-1"
 
 
 def test_flags_may_stand_among_the_overrides():
