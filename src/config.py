@@ -106,6 +106,7 @@ class TrainConfig:
     augmentation: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
     scheduler: dict[str, Any] = field(default_factory=dict)
+    choices: dict[str, Any] = field(default_factory=dict)  # {"model": "deep", ...}, noted at the start of a run
 
 
 @dataclass
@@ -176,6 +177,14 @@ def check_signature(name: str, node: DictConfig, positional: int = 0) -> None:
     except TypeError as error:
         valid = ", ".join(list(signature.parameters)[positional:]) or "none"
         raise UserError(f"{name} ({node['_target_']}): {error}; its arguments are: {valid}.") from error
+
+
+def choice(config: DictConfig, group: str) -> str:
+    """What a person calls the choice of `group`: its file's name, else the last part of its _target_."""
+    if group == "augmentation" and not config.data.augment:
+        return "off"
+    node = config.data.source if group == "data" else config[group]
+    return config.choices.get(group) or node["_target_"].rpartition(".")[2]
 
 
 def build(config: DictConfig, name: str) -> Any:

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from src.commandline import run_command
-from src.config import TrainConfig, check, require
+from src.config import GROUPS, TrainConfig, check, require
 from src.errors import UserError
 from src.results.run_folder import RunFolder, claim, find, relative
 
@@ -37,6 +37,7 @@ def started(config: DictConfig, path: Path, overrides: list[str]) -> tuple[DictC
     unknown = set(config) - {entry.name for entry in fields(TrainConfig)}
     require(not unknown, f"{', '.join(sorted(unknown))} is not a setting of a run")
     check(config, overrides)
+    config.choices = {group: HydraConfig.get().runtime.choices.get(group) for group in GROUPS}
     folder = claim(path)
     folder.save_config(config)
     return config, folder

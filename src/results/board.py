@@ -1,6 +1,5 @@
 """TensorBoard events of a run. Its folder is the main writer; `train` and `val` beside it make paired curves."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +46,14 @@ class Board:
         self.main.add_text("network", _preformatted(summary), 0)
         self.main.add_image("training_images", figures.image_grid(images), 0, dataformats="HWC")
 
-    def closing(self, settings: dict[str, Any], metrics: dict[str, float], confusion: Any, epoch: int) -> None:
+    def closing(
+        self, settings: dict[str, int | float | str], metrics: dict[str, float], confusion: Any, epoch: int
+    ) -> None:
         """The row of the hparams table, and the confusion matrix.
 
         Through the main writer: `SummaryWriter.add_hparams` would make a folder, a run of its own, for it.
         """
-        flat = {key: value if isinstance(value, bool | int | float | str) else json.dumps(value)
-                for key, value in settings.items()}  # fmt: skip
-        for event in hparams(flat, metrics):
+        for event in hparams(settings, metrics):
             self.main._get_file_writer().add_summary(event)
         for name, value in metrics.items():
             self.main.add_scalar(name, value, epoch)

@@ -1,13 +1,15 @@
 """The end of a run: one checkpoint is evaluated on all images, on the test set for the only time."""
 
 import csv
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from src.config import choice
 from src.data.images import LabelledImages
 from src.data.split import Splits
 from src.errors import Interrupted
@@ -22,6 +24,10 @@ from src.training.checkpoint import Progress, load_checkpoint
 from src.training.evaluation import compute_logits
 from src.training.session import Run
 
+INTERESTING = (
+    "seed", "model.width", "model.dropout", "data.batch_size", "data.limit", "data.fold", "optimizer.lr",
+    "optimizer.weight_decay", "trainer.epochs", "trainer.label_smoothing",
+)  # fmt: skip
 TITLES = {"train": "training images as they are", "val": "validation", "test": "test"}
 
 
@@ -98,19 +104,16 @@ def write_per_class(folder: RunFolder, rows: list[ClassRow]) -> None:
 
 
 def settings_of_interest(config: DictConfig) -> dict[str, Any]:
-    """What the hparams table compares runs by: every plain setting, named as on the command line."""
-    settings = {"seed": config.seed}
-    for group in ("model", "data", "optimizer", "scheduler", "trainer"):
-        for key, value in config[group].items():
-            name = "" if key == "_target_" else f".{key}"
-            if key not in ("_partial_", "source", "num_classes", "root") and value is not None:
-                settings[f"{group}{name}"] = value if not hasattr(value, "_iter_ex") else str(value)
-    if config.data.augment:
-        settings["augmentation"] = config.augmentation["_target_"]
+    """The columns of TensorBoard's hparams table: few, or nobody finds the one that differs."""
+    settings = {group: choice(config, group) for group in ("model", "data", "augmentation", "optimizer", "scheduler")}
+    for name in INTERESTING:
+        value = OmegaConf.select(config, name)
+        if value is not None:
+            settings[name] = value
     return settings
 
 
-def _stop_if_asked(run: Run):
+def _stop_if_asked(run: Run) -> Callable[[], None]:
     """Everything was saved at the end of training: an interrupted evaluation is simply done again."""
 
     def check() -> None:

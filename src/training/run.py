@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from src.config import typed
+from src.config import choice, typed
 from src.data.images import fingerprint
 from src.data.loading import AUGMENTATION
 from src.data.seeds import make_generator
@@ -155,12 +155,11 @@ def _heading(config: DictConfig, folder: RunFolder, splits: Splits, device: str)
     if splits.validation:
         parts.append(f"{len(splits.validation):,} held out for validation")
     parts.append(f"{len(splits.test):,} for the test")
-    augmentation = config.augmentation["_target_"] if config.data.augment else "no augmentation"
-    optimizer = config.optimizer["_target_"].rpartition(".")[2]
+    groups = ("model", "data", "augmentation", "optimizer", "scheduler")
+    chosen = " ".join(f"{group}={choice(config, group)}" for group in groups)
     return (
-        f"{folder.path}\n{', '.join(parts)}; {len(splits.classes.names)} classes\n"
-        f"{augmentation.rpartition('.')[2]}, batches of {config.data.batch_size}, {optimizer}, "
-        f"seed {config.seed}, on {device}"
+        f"{folder.path}\n{chosen}\n{', '.join(parts)}; {len(splits.classes.names)} classes\n"
+        f"batches of {config.data.batch_size}, {config.trainer.epochs} epochs, seed {config.seed}, on {device}"
     )
 
 
