@@ -71,7 +71,7 @@ class PerImageLoader:
             batch_size=None,
             sampler=range(start, len(self)),
             num_workers=self.workers,
-            worker_init_fn=_leave_interrupts_to_the_run,
+            worker_init_fn=_leave_signals_to_the_run,
             pin_memory=self.device.type == "cuda",
             generator=make_generator(self.seed, epoch, 0, TRANSFORM),  # else it draws from the run's own generator
         )
@@ -95,7 +95,7 @@ class _TransformedBatches(Dataset[Batch]):
         return images, batch.labels
 
 
-def _leave_interrupts_to_the_run(_worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the run ends its workers itself, after it has saved."""
+def _leave_signals_to_the_run(_worker: int) -> None:
+    """Ctrl-C, and a cluster's SIGTERM, reach every process of a run: it ends its workers itself, after it has saved."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

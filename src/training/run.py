@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from src.commandline import quoted_override
 from src.config import choice, typed
 from src.data.images import fingerprint
 from src.data.loading import AUGMENTATION
@@ -134,14 +135,10 @@ def train_and_evaluate(
 
 
 def resume_command(folder: RunFolder) -> str:
-    from src.commandline import quoted_override
-
     return f"python -m src.train {quoted_override('resume', folder.path)}"
 
 
 def next_commands(folder: RunFolder) -> list[str]:
-    from src.commandline import quoted_override
-
     run = quoted_override("run", folder.path)
     return [
         f"python -m src.evaluate {run}",
