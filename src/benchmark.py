@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 from src.commandline import CONFIGS, run_command
 from src.config import check, require, require_choice
 
+COMPARED = ("affine", "crop_flip")  # the augmentations that torchvision has too, image by image
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -31,9 +33,11 @@ def benchmark(config: DictConfig) -> None:
     require_choice("format", config.format, ("table", "json"))
     require(config.rounds >= 1, f"rounds={config.rounds} must be at least 1")
     require(config.seconds > 0, f"seconds={config.seconds} must be above 0")
-    for setting, group in (("networks", "model"), ("augmentations", "augmentation")):
-        for name in config[setting]:
-            require_choice(setting, name, sorted(path.stem for path in (CONFIGS / group).glob("*.yaml")))
+    require(config.trainer.max_minutes is None, "trainer.max_minutes would cut the measured loop short; leave it out")
+    for name in config.augmentations:
+        require_choice("augmentations", name, COMPARED)
+    for name in config.networks:
+        require_choice("networks", name, sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml")))
 
     from src.tables import format_table
     from src.training.benchmarks import compare_augmentation, compare_loop

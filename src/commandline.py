@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
@@ -20,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.config import GROUPS, TYPED_NODES, register_schemas
 from src.errors import Interrupted, UserError
+from src.results.run_folder import find
 
 CONFIGS = Path(__file__).resolve().parent.parent / "conf"
 
@@ -43,19 +45,30 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
 
     register_schemas()
     register_resolvers()
-    sys.argv[1:] = prepare_arguments(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what went wrong instead of printing it in its own way
     try:
+        sys.argv[1:] = prepare_arguments(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(job)()
     except (HydraException, OmegaConfBaseException, UserError) as error:
         sys.exit(f"error: {explain(error, name)}")
+    except OSError as error:
+        sys.exit(f"error: {error}.")
     except Interrupted as interruption:
         sys.exit(128 + interruption.signal_number)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     sys.exit(1 if failures else 0)
 
 
 def prepare_arguments(arguments: Sequence[str]) -> list[str]:
-    """What Hydra's parser wants: overrides behind all flags, and leave to add keys where a target takes them."""
+    """What Hydra's parser wants: overrides behind all flags, and leave to add keys where a target takes them.
+
+    Raises UserError for a group without a choice, which Hydra answers with a traceback.
+    """
+    for argument in arguments:
+        group, _, choice = argument.partition("=")
+        if "=" in argument and group in GROUPS and group != "experiment" and choice in ("", "null"):
+            raise UserError(f"{argument} names no choice; see --help for those of {group}.")
     opened = [OPEN_NODES.sub(r"++\g<0>", argument) for argument in arguments]
     return sorted(opened, key=_is_override)
 
@@ -74,6 +87,8 @@ def explain(error: BaseException, name: str) -> str:
     for cause in chain:
         if key := re.search(r"full_key: (\S+)", str(cause)):
             return f"{key[1]}: {_first_line(cause)}."
+    if isinstance(error, OverrideParseException) and "=" not in error.override:
+        return f"{error.override} is no override: write group=choice or group.setting=value; see --help."
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override} cannot be read ({_first_line(error)}): a value that holds spaces, =, commas or brackets "
@@ -92,9 +107,7 @@ def run_folder(resume: str | None, model: str, experiment: str | None) -> str:
     """outputs/2026-11-23_21-30-01_deep_3fa9, or the folder of the run to go on with."""
     if resume is None:
         return f"outputs/{_now()}_{(experiment or model).replace('/', '-')}_{secrets.token_hex(2)}"
-    if not Path(resume, "config.yaml").is_file():
-        raise UserError(f"resume={resume} is not the folder of a run: it has no config.yaml; see `ls outputs`.")
-    return resume
+    return str(find(resume, "resume").path)
 
 
 def sweep_folder() -> str:
@@ -120,7 +133,7 @@ def quoted_override(name: str, value: str | Path) -> str:
 
 
 def _is_override(argument: str) -> bool:
-    return "=" in argument and not argument.startswith("-")
+    return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
 def _now() -> str:
@@ -143,14 +156,27 @@ def _unknown_key(key: str, name: str) -> str:
     if parent in TYPED_NODES:
         valid = [entry.name for entry in fields(TYPED_NODES[parent])]
     elif not parent:
-        own = [key for key in OmegaConf.load(CONFIGS / f"{name}.yaml") if key not in ("defaults", "hydra")]
-        valid = own + (list(GROUPS) if "seed" in own else [])
+        own = [entry for entry in OmegaConf.load(CONFIGS / f"{name}.yaml") if entry not in ("defaults", "hydra")]
+        valid = own + (list(GROUPS) if name == "train" else [])
+        if name == "train" and (places := _places_of(key)):
+            return f"{key} is not a setting of its own: write {' or '.join(places)}."
     else:
         return f"{key} is not a setting; see --cfg job for all there are."
     return f"{key} is not a setting{_suggest(child, valid)}"
 
 
+def _places_of(key: str) -> list[str]:
+    """Where a setting that was typed without its group belongs: "lr" -> ["optimizer.lr"]."""
+    places = [
+        f"{node}.{key}" for node, schema in TYPED_NODES.items() if key in {entry.name for entry in fields(schema)}
+    ]
+    for group in ("model", "augmentation", "optimizer", "scheduler"):
+        if any(key in OmegaConf.load(path) for path in (CONFIGS / group).glob("*.yaml")):
+            places.append(f"{group}.{key}")
+    return places
+
+
 def _suggest(name: str, valid: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, valid, n=1)
-    guess = f"did you mean {close[0]}? " if close else ""
-    return f"; {guess}There are: {', '.join(valid)}."
+    guess = f"did you mean {close[0]}? There" if close else "there"
+    return f"; {guess} are: {', '.join(valid)}."

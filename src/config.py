@@ -4,14 +4,15 @@ Importing this module costs no torch, so that `--help` and `--cfg job` answer at
 """
 
 import inspect
+import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
+from hydra.utils import instantiate
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from src.errors import UserError
 
@@ -118,17 +119,38 @@ class BenchmarkConfig(TrainConfig):
     format: str = "table"
 
 
+@dataclass
+class EvaluateConfig:
+    run: str | None = None
+    checkpoint: str | None = None
+    split: str = "test"
+    format: str = "table"
+    device: str = "auto"
+
+
+@dataclass
+class PredictConfig:
+    run: str | None = None
+    images: str | None = None
+    checkpoint: str | None = None
+    top: int = 5
+    format: str = "table"
+    device: str = "auto"
+
+
 TYPED_NODES: dict[str, type] = {"data": DataConfig, "trainer": TrainerConfig}
 GROUPS = ("model", "data", "augmentation", "optimizer", "scheduler", "trainer", "experiment")
 
-# What `build` hands to each open node besides its own settings: names, or a number of positional arguments.
+# How many arguments each open node is called with besides its own settings.
 _NODES: dict[str, int] = {"data.source": 0, "model": 0, "augmentation": 0, "optimizer": 1, "scheduler": 2}
 
 
 def register_schemas() -> None:
-    """Makes the typed parts known to Hydra; conf/train.yaml and conf/benchmark.yaml begin with theirs."""
+    """Makes the typed parts known to Hydra; the primary configs begin with theirs."""
     ConfigStore.instance().store(name="train_schema", node=TrainConfig)
     ConfigStore.instance().store(name="benchmark_schema", node=BenchmarkConfig)
+    ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)
+    ConfigStore.instance().store(name="predict_schema", node=PredictConfig)
 
 
 def check(config: DictConfig, overrides: Sequence[str] = ()) -> None:
@@ -142,10 +164,11 @@ def check(config: DictConfig, overrides: Sequence[str] = ()) -> None:
     for name, positional in _NODES.items():
         check_signature(name, OmegaConf.select(config, name), positional)
     data, trainer = typed(config)
-    require(config.seed >= 0, f"seed={config.seed} must not be negative")
+    require(0 <= config.seed < 2**63, f"seed={config.seed} must not be negative, nor above 2**63 - 1")
     warmup = config.scheduler.get("warmup_epochs", 0)
     require(
-        0 <= warmup < trainer.epochs, f"scheduler.warmup_epochs={warmup} must lie below trainer.epochs={trainer.epochs}"
+        isinstance(warmup, int | float) and 0 <= warmup < trainer.epochs,
+        f"scheduler.warmup_epochs={warmup} must lie below trainer.epochs={trainer.epochs}",
     )
     require(
         trainer.patience is None or data.chooses_checkpoint,
@@ -166,10 +189,11 @@ def check_signature(name: str, node: DictConfig, positional: int = 0) -> None:
     if "_target_" not in node:
         raise UserError(f"{name} needs a _target_, the function or class that builds it.")
     try:
-        target = get_object(node["_target_"])
+        signature = inspect.signature(pkgutil.resolve_name(node["_target_"]))
     except Exception as error:  # whatever importing a user's module may raise
-        raise UserError(f"{name}._target_={node['_target_']} cannot be imported: {error}") from error
-    signature = inspect.signature(target)
+        raise UserError(
+            f"{name}._target_={node['_target_']} is no function or class to be imported: {error}."
+        ) from error
     # `to_container` without resolving: what an interpolation stands for may be known only later.
     arguments = {key: None for key in OmegaConf.to_container(node, resolve=False) if not _is_directive(key)}
     try:
@@ -177,6 +201,10 @@ def check_signature(name: str, node: DictConfig, positional: int = 0) -> None:
     except TypeError as error:
         valid = ", ".join(list(signature.parameters)[positional:]) or "none"
         raise UserError(f"{name} ({node['_target_']}): {error}; its arguments are: {valid}.") from error
+    for key, value in node.items_ex(resolve=False):
+        for part in value if isinstance(value, ListConfig) else [value]:
+            if isinstance(part, DictConfig) and "_target_" in part:
+                check_signature(f"{name}.{key}", part)
 
 
 def choice(config: DictConfig, group: str) -> str:
@@ -202,7 +230,7 @@ def call(config: DictConfig, name: str, function: Callable[..., Any], *arguments
     """Calls the function that `build` gave for a `_partial_` node; its refusal of a value names the node."""
     try:
         return function(*arguments)
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         raise _refused(name, config, error) from error
 
 

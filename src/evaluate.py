@@ -39,7 +39,8 @@ def evaluate(config: DictConfig) -> None:
     result = trained.folder.load_result()
     if result.get("evaluated") == trained.checkpoint and result["metrics"][config.split]:
         own = result["metrics"][config.split]["top1"]
-        print(f"\nthe run's own top1: {percent(own)}, {'the same' if own == metrics.top1 else 'NOT the same'}")
+        verdict = "the same" if own == metrics.top1 else f"which differs by {metrics.top1 - own:+.4f}: another device?"
+        print(f"\nthe run's own top1: {percent(own)}, {verdict}")
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ def predict(config: DictConfig) -> None:
     require(bool(config.run), "run is missing; name it, as in run=outputs/<run>")
     require_choice("format", config.format, ("table", "json"))
     require(config.top >= 1, f"top={config.top} must be at least 1")
-    paths = sorted(path for path in glob.glob(str(config.images), recursive=True) if Path(path).is_file())
+    paths = [config.images] if Path(config.images).is_file() else sorted(glob.glob(config.images, recursive=True))
+    paths = [path for path in paths if Path(path).is_file()]
     require(bool(paths), f"images={config.images} matches no file; quote a pattern, as in images='path/*.png'")
 
     import torch

@@ -1,6 +1,5 @@
 """Trains a network: `python -m src.train model=deep data.augment=true`; see `--help`."""
 
-from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -9,53 +8,46 @@ from omegaconf import DictConfig
 
 from src.commandline import run_command
 from src.config import GROUPS, TrainConfig, check, require
-from src.errors import UserError
-from src.results.run_folder import RunFolder, claim, find, relative
+from src.results.run_folder import RunFolder, relative
 
 
 def train(config: DictConfig) -> None:
     """One run, in the folder that Hydra made for it, or in that of the run to go on with."""
-    path = relative(Path(HydraConfig.get().runtime.output_dir))
+    folder = RunFolder(relative(Path(HydraConfig.get().runtime.output_dir)))
     overrides = list(HydraConfig.get().overrides.task)
-    try:
-        config, folder = resumed(config, path, overrides) if config.resume else started(config, path, overrides)
-    except UserError:
-        with suppress(OSError):  # only an empty folder goes: this command made it, for nothing
-            path.rmdir()
-        raise
-    if folder.load_result().get("stopped_by") in ("epochs", "patience"):
-        print(f"{folder.path} is completed; there is nothing left to do.")
-        return
+    with folder.locked():
+        config = resumed(config, folder, overrides) if config.resume else started(config, folder, overrides)
+        if folder.load_result().get("stopped_by") in ("epochs", "patience"):
+            print(f"{folder.path} is completed; there is nothing left to do.")
+            return
 
-    from src.training.run import execute  # imports torch: not before it is needed
+        from src.training.run import execute  # imports torch: not before it is needed
 
-    execute(config, folder)
+        execute(config, folder)
 
 
-def started(config: DictConfig, path: Path, overrides: list[str]) -> tuple[DictConfig, RunFolder]:
-    """A new run in `path`, its config checked and saved."""
+def started(config: DictConfig, folder: RunFolder, overrides: list[str]) -> DictConfig:
+    """The config of a new run, checked, and saved in its folder."""
     unknown = set(config) - {entry.name for entry in fields(TrainConfig)}
     require(not unknown, f"{', '.join(sorted(unknown))} is not a setting of a run")
     check(config, overrides)
+    folder.require_free()
     config.choices = {group: HydraConfig.get().runtime.choices.get(group) for group in GROUPS}
-    folder = claim(path)
     folder.save_config(config)
-    return config, folder
+    return config
 
 
-def resumed(config: DictConfig, path: Path, overrides: list[str]) -> tuple[DictConfig, RunFolder]:
-    """The run named by `resume`, with its own config."""
+def resumed(config: DictConfig, folder: RunFolder, overrides: list[str]) -> DictConfig:
+    """The run's own config, checked."""
     others = [text for text in overrides if not text.startswith("resume=")]
-    if others:
-        raise UserError(f"resume={config.resume} goes on with the run's own config; take {' '.join(others)} away.")
-    folder = find(config.resume, "resume")
-    if path.resolve() != folder.path.resolve():
-        raise UserError(
-            f"resume={config.resume} goes on in the run's own folder; take hydra.run.dir or --multirun away."
-        )
+    require(not others, f"resume={config.resume} goes on with the run's own config; take {' '.join(others)} away")
+    require(
+        folder.path.resolve() == Path(config.resume).resolve(),
+        f"resume={config.resume} goes on in the run's own folder; take hydra.run.dir or --multirun away",
+    )
     config = folder.load_config()
     check(config)
-    return config, folder
+    return config
 
 
 def main() -> None:

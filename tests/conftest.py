@@ -1,18 +1,22 @@
 """Tests compose the project's own configs and train on small sets of drawn images: no network, no data set."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: small networks gain nothing, busy machines lose a lot
+
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from src.commandline import CONFIGS, register_resolvers
 from src.config import register_schemas
-from src.results.run_folder import RunFolder, claim
+from src.results.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,9 +71,11 @@ def trained(tmp_path: Path) -> Callable[[DictConfig, str], RunFolder]:
 def train_in(path: Path, config: DictConfig) -> RunFolder:
     from src.training.run import execute
 
-    folder = claim(path)
-    folder.save_config(config)
-    execute(config, folder)
+    folder = RunFolder(path)
+    with folder.locked():
+        folder.require_free()
+        folder.save_config(config)
+        execute(config, folder)
     return folder
 
 

@@ -94,7 +94,9 @@ def test_every_augmentation_builds(composed, name):
         ("seed=-1", "seed=-1 must not be negative"),
         ("++optimizer.momentun=0.9", "optimizer (torch.optim.Adam): got an unexpected keyword argument 'momentun'"),
         ("++model.widht=2", "its arguments are: blocks, width"),
-        ("optimizer._target_=torch.optim.Adamm", "optimizer._target_=torch.optim.Adamm cannot be imported"),
+        ("optimizer._target_=torch.optim.Adamm", "optimizer._target_=torch.optim.Adamm is no function or class"),
+        ("scheduler.warmup_epochs=abc", "scheduler.warmup_epochs=abc must lie below"),
+        ("model._target_=torch.nn", "model._target_=torch.nn is no function or class"),
         ("~model._target_", "model needs a _target_"),
         ("~model.blocks", "missing a required argument: 'blocks'"),
         ("+data.rotation=3", "data.rotation is not a setting"),
@@ -104,6 +106,11 @@ def test_settings_that_cannot_be_meant_are_refused(composed, override, complaint
     with pytest.raises(UserError) as error:
         check(composed(override))
     assert complaint in str(error.value)
+
+
+def test_nodes_within_nodes_are_checked_too(composed):
+    with pytest.raises(UserError, match=r"augmentation.transforms .*RandomCrop.*unexpected keyword argument 'sise'"):
+        check(composed("augmentation=trivial_augment", "data.augment=true", "+augmentation.transforms.0.sise=3"))
 
 
 def test_contradictory_fields_are_refused(composed):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2 import functional as transforms
@@ -19,7 +19,10 @@ def read_image(path: str | Path, size: int) -> Tensor:
     """
     try:
         with Image.open(path) as file:
-            image = transforms.pil_to_tensor(file.convert("RGB"))
+            upright = ImageOps.exif_transpose(file)  # as the camera was held
+            if upright.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
+                upright = upright.point(lambda value: value / 257).convert("L")
+            image = transforms.pil_to_tensor(upright.convert("RGB"))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read as an image ({error}); replace it or take it out.") from error
     image = transforms.resize(image, [size], antialias=True)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from src.data.images import Classes, ImageDataset, LabelledImages
 from src.data.seeds import make_generator
+from src.errors import UserError
 
 # Each takes coordinates in the shape's own frame, (N, H, W) each, and says where the shape is (bool).
 SHAPES = {
@@ -46,7 +47,11 @@ def synthetic(train_images: int, test_images: int, image_size: int, seed: int) -
     """`train_images` + `test_images` images (N, 3, image_size, image_size) uint8, equally many of each class.
 
     A class is a texture on a shape ("dotted_star"); its superclass is the shape. Equal arguments give equal images.
+    Raises UserError where a number is no multiple of the 100 classes.
     """
+    for name, count in (("train_images", train_images), ("test_images", test_images)):
+        if count < 100 or count % 100:
+            raise UserError(f"data.source.{name}={count} must be a multiple of 100, one for each class at least.")
     classes = Classes.from_groups({shape: [f"{texture}_{shape}" for texture in TEXTURES] for shape in SHAPES})
     train, test = (_part(classes, n, image_size, (seed, part)) for part, n in enumerate((train_images, test_images)))
     return ImageDataset(train, test, classes)

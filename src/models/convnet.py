@@ -56,6 +56,9 @@ class ConvNet(nn.Module):
         image_size: int,
     ) -> None:
         super().__init__()
+        _require(
+            bool(blocks) and all(blocks), f"blocks={list(blocks)} must hold one filter count at least in each block"
+        )
         _require(width > 0, f"width={width} must be above 0")
         _require(0 <= dropout < 1, f"dropout={dropout} must lie in [0, 1)")
         _require(all(units > 0 for units in dense), f"dense={list(dense)} must hold widths above 0")

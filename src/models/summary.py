@@ -24,17 +24,11 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows of all layers, in the order of the forward pass, for one image."""
+    """The rows of all layers, in the order of the forward pass, for one image; totals of the whole network."""
 
     rows: tuple[LayerRow, ...]
-
-    @property
-    def parameters(self) -> int:
-        return sum(row.parameters for row in self.rows)
-
-    @property
-    def statistics(self) -> int:
-        return sum(row.statistics for row in self.rows)
+    parameters: int
+    statistics: int
 
     @property
     def multiply_adds(self) -> int:
@@ -56,11 +50,15 @@ class Summary:
 def summarise(network: nn.Module, image_size: int) -> Summary:
     """Runs one grey image (1, 3, image_size, image_size) through `network` and notes every layer it passes.
 
-    An activation stands in the row of the layer before it, as in Keras's own summary. The network is left as it was.
+    An activation stands in the row of the layer before it, as in Keras's own summary. What belongs to no layer, or to
+    layers that did not take part, stands in a last row. The network is left as it was.
     """
     rows: list[LayerRow] = []
+    seen: set[nn.Module] = set()
 
-    def note(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+    def note(layer: nn.Module, _inputs: Any, output: Any) -> None:
+        if not isinstance(output, Tensor):
+            return  # attention gives several; its parameters are in the last row
         if _is_activation(layer) and rows:
             rows[-1] = replace(rows[-1], layer=f"{rows[-1].layer} + {_name(layer)}")
             return
@@ -68,11 +66,12 @@ def summarise(network: nn.Module, image_size: int) -> Summary:
             LayerRow(
                 _name(layer),
                 tuple(output.shape[1:]),
-                sum(p.numel() for p in layer.parameters() if p.requires_grad),
-                sum(p.numel() for p in layer.parameters() if not p.requires_grad) + _statistics(layer),
+                0 if layer in seen else _parameters(layer),
+                0 if layer in seen else _statistics(layer),
                 _multiply_adds(layer, output),
             )
         )
+        seen.add(layer)
 
     leaves = [layer for layer in network.modules() if not list(layer.children())]
     device = next(network.parameters()).device
@@ -83,7 +82,11 @@ def summarise(network: nn.Module, image_size: int) -> Summary:
         finally:
             for hook in hooks:
                 hook.remove()
-    return Summary(tuple(rows))
+    parameters, statistics = _parameters(network), _statistics(network)
+    other = parameters - sum(row.parameters for row in rows), statistics - sum(row.statistics for row in rows)
+    if any(other):
+        rows.append(LayerRow("(other)", (), *other, 0))
+    return Summary(tuple(rows), parameters, statistics)
 
 
 @contextmanager
@@ -108,9 +111,15 @@ def _name(layer: nn.Module) -> str:
     return type(layer).__name__
 
 
-def _statistics(layer: nn.Module) -> int:
-    """Floating-point buffers: the running mean and variance, but not `num_batches_tracked`."""
-    return sum(buffer.numel() for buffer in layer.buffers() if buffer.is_floating_point())
+def _parameters(module: nn.Module) -> int:
+    """Numbers that training changes."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def _statistics(module: nn.Module) -> int:
+    """Numbers that it does not: running means and variances (not `num_batches_tracked`), frozen weights."""
+    frozen = sum(p.numel() for p in module.parameters() if not p.requires_grad)
+    return frozen + sum(buffer.numel() for buffer in module.buffers() if buffer.is_floating_point())
 
 
 def _multiply_adds(layer: nn.Module, output: Tensor) -> int:

@@ -11,13 +11,12 @@ from src.results.history import Row
 
 
 class Board:
-    """An observer of the training loop. `epochs_done` > 0 continues a run: what lies after that epoch is dropped."""
+    """An observer of the training loop. What the folder holds from `purge_step` on is dropped: it is done again."""
 
-    def __init__(self, path: Path, epochs_done: int = 0) -> None:
-        purge = epochs_done + 1 if epochs_done else None
-        self.main = SummaryWriter(str(path), purge_step=purge)
-        self.train = SummaryWriter(str(path / "train"), purge_step=purge)
-        self.val = SummaryWriter(str(path / "val"), purge_step=purge)
+    def __init__(self, path: Path, purge_step: int = 0) -> None:
+        self.main = SummaryWriter(str(path), purge_step=purge_step)
+        self.train = SummaryWriter(str(path / "train"), purge_step=purge_step)
+        self.val = SummaryWriter(str(path / "val"), purge_step=purge_step)
 
     def __enter__(self) -> "Board":
         return self
@@ -47,17 +46,17 @@ class Board:
         self.main.add_image("training_images", figures.image_grid(images), 0, dataformats="HWC")
 
     def closing(
-        self, settings: dict[str, int | float | str], metrics: dict[str, float], confusion: Any, epoch: int
+        self, settings: dict[str, int | float | str], metrics: dict[str, float], confusion: Any, epochs: int
     ) -> None:
-        """The row of the hparams table, and the confusion matrix.
+        """The row of the hparams table, and the confusion matrix, as step `epochs` + 1: a resumed run drops them.
 
         Through the main writer: `SummaryWriter.add_hparams` would make a folder, a run of its own, for it.
         """
         for event in hparams(settings, metrics):
             self.main._get_file_writer().add_summary(event)
         for name, value in metrics.items():
-            self.main.add_scalar(name, value, epoch)
-        self.main.add_figure("confusion_matrix", confusion, epoch)
+            self.main.add_scalar(name, value, epochs + 1)
+        self.main.add_figure("confusion_matrix", confusion, epochs + 1)
 
 
 def _preformatted(text: str) -> str:

@@ -24,7 +24,6 @@ def describe_environment(device: str) -> dict[str, str | int | None]:
         "device": device,
         "threads": torch.get_num_threads(),
         "commit": git_commit(),
-        "command": exact_command(),
     }
 
 

@@ -23,10 +23,10 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def samples(data: LabelledImages, classes: Classes) -> Figure:
-    """Ten images (the first of ten classes spread over all) with the names of their classes."""
+    """Ten images (the first of ten classes spread over all that have any) with the names of their classes."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
-    count = min(10, len(classes.names))
-    chosen = [round(i * (len(classes.names) - 1) / max(count - 1, 1)) for i in range(count)]
+    present = data.labels.unique()
+    chosen = present[torch.linspace(0, len(present) - 1, min(10, len(present))).round().long()].tolist()
     for ax, label in zip(figure.subplots(2, 5).flat, chosen, strict=False):
         first = int(torch.nonzero(data.labels == label)[0])
         ax.imshow(data.images[first].permute(1, 2, 0).numpy())

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.results.run_folder import write_atomically
+from src.results.run_folder import write_text
 
 COLUMNS = (
     "epoch",  # completed, from 1
@@ -28,7 +28,7 @@ def write_history(path: Path, rows: Sequence[Row]) -> None:
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
 def read_history(path: Path) -> list[Row]:

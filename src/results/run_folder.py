@@ -1,12 +1,17 @@
-"""The folder of one run: what lies where in it, and how it is claimed so that no run is ever overwritten."""
+"""The folder of one run: what lies where in it, and how no run is ever overwritten."""
 
+import fcntl
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from src.config import TrainConfig
 from src.errors import UserError
@@ -55,36 +60,55 @@ class RunFolder:
         return self.path / "checkpoints" / f"{name}.pt"
 
     def save_config(self, config: DictConfig) -> None:
-        write_atomically(self.config, OmegaConf.to_yaml(config))
+        write_text(self.config, OmegaConf.to_yaml(config))
 
     def load_config(self) -> DictConfig:
         """The run's own config, typed as it was when it was composed."""
-        return OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(self.config))
+        try:
+            return OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(self.config))
+        except (YAMLError, OmegaConfBaseException) as error:
+            raise UserError(f"{self.config} cannot be read: {' '.join(str(error).split())}.") from error
 
     def save_result(self, result: dict[str, Any]) -> None:
-        write_atomically(self.result, json.dumps(result, indent=2) + "\n")
+        write_text(self.result, json.dumps(result, indent=2, allow_nan=False) + "\n")
 
     def load_result(self) -> dict[str, Any]:
-        """What result.json holds; nothing while the run has not ended."""
-        return json.loads(self.result.read_text()) if self.result.exists() else {}
+        """What result.json holds; nothing before the run has begun."""
+        if not self.result.exists():
+            return {}
+        try:
+            return json.loads(self.result.read_text())
+        except ValueError as error:
+            raise UserError(f"{self.result} is damaged ({error}); remove it to go on with the run.") from error
 
+    def require_free(self) -> None:
+        """Raises UserError where the folder holds a run that has come to anything: none is ever overwritten."""
+        empty = not self.config.exists() or self.load_result().get("status") == "failed"
+        if not empty or self.checkpoint("last").exists():
+            raise UserError(
+                f"{self.path} already holds a run, which is never overwritten; go on with it (resume={self.path}) or "
+                "choose another folder with hydra.run.dir=..."
+            )
 
-def claim(path: Path) -> RunFolder:
-    """Makes `path` the folder of a new run. Raises UserError where it holds a run that has come to anything.
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes out of the folder, which is made where it is missing, until this one is done or dead.
 
-    Creating `checkpoints` is what claims it: of two runs that start at once in one folder, one is refused.
-    """
-    folder = RunFolder(path)
-    if folder.load_result().get("status") == "failed" and not folder.checkpoint("last").exists():
-        return folder
-    try:
-        folder.checkpoint("last").parent.mkdir(parents=True)
-    except FileExistsError as error:
-        raise UserError(
-            f"{path} already holds a run, which is never overwritten; go on with it (resume={path}) or choose another "
-            "folder with hydra.run.dir=..."
-        ) from error
-    return folder
+        Raises UserError where another one is in it. Takes back a folder that nothing was written to.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = self.path / ".lock"
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UserError(f"{self.path} is in use: another process is training in it.") from error
+            try:
+                yield
+            finally:
+                if list(self.path.iterdir()) == [lock]:
+                    lock.unlink()
+                    self.path.rmdir()
 
 
 def find(path: str | Path, name: str = "run") -> RunFolder:
@@ -100,8 +124,18 @@ def relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Readers see the old file or the new one, never half of one, whenever the process dies."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Calls `write` with a file that then takes the place of `path`.
+
+    Readers see the old file or the new one, never half of one, whenever the process dies or the power goes.
+    """
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda file: file.write(text.encode()))

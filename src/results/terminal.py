@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from src.results.history import Row
-from src.tables import duration
+from src.tables import duration, percent
 
 COLUMNS = ("epoch", "train loss", "top1", "val loss", "top1", "lr", "images/s", "elapsed", "left")
 WIDTHS = (9, 11, 8, 9, 8, 10, 9, 13, 13)
-MEASURE_SECONDS = 4.0  # how long the first steps are timed before the cost of the run is told
+MEASURE_SECONDS = 2.0  # how long the first steps are timed before the cost of the run is told
 
 
 class Terminal:
@@ -79,9 +79,9 @@ class LiveTable:
         cells = (
             f"{epoch}/{self.epochs}{'*' if is_best else ' '}",
             f"{row['train_loss']:.4f}",
-            _percent(row["train_top1"]),
+            percent(row["train_top1"]),
             "-" if row["val_loss"] is None else f"{row['val_loss']:.4f}",
-            _percent(row["val_top1"]),
+            percent(row["val_top1"]),
             f"{row['lr']:.3g}",
             f"{row['images_per_second']:,.0f}",
             duration(seconds),
@@ -111,7 +111,3 @@ class LiveTable:
 
 def _line(cells: tuple[str, ...]) -> str:
     return "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.2f} %"

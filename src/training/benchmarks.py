@@ -16,14 +16,13 @@ from src.config import build, typed
 from src.data.augment import Augmentation
 from src.data.images import LabelledImages
 from src.data.seeds import make_generator
-from src.errors import UserError
 from src.results.run_folder import RunFolder
 from src.training.checkpoint import Progress
 from src.training.device import Placement
 from src.training.interruption import StopRequest
 from src.training.learner import Learner
 from src.training.loop import train_epoch
-from src.training.prepare import load_data, make_learner, make_loader
+from src.training.prepare import load_data, make_learner, make_loader, make_preprocess
 from src.training.session import Run, Session
 
 Rounds = list[tuple[float, float]]
@@ -64,15 +63,13 @@ def compare_augmentation(config: DictConfig, name: str, placement: Placement) ->
     config = config.copy()
     config.augmentation = OmegaConf.load(CONFIGS / "augmentation" / f"{name}.yaml")
     augmentation = build(config, "augmentation")
-    if name not in PER_IMAGE or not isinstance(augmentation, Augmentation):
-        raise UserError(f"augmentations={name} has no counterpart to compare with; there are {', '.join(PER_IMAGE)}.")
     images = load_data(config).train.images[: config.data.batch_size].to(placement.device)
-    learner = make_learner(config, placement, augmentation, batches_per_epoch=1)
+    preprocess = make_preprocess(config, placement)
     count, transform = len(images), PER_IMAGE[name]
 
     def batch() -> None:
         generator = make_generator(0, device=placement.device)
-        augmentation(learner.preprocess.pixels(images), augmentation.draw(generator, count))
+        augmentation(preprocess.pixels(images), augmentation.draw(generator, count))
 
     def one_by_one() -> None:
         for image in images:
@@ -119,7 +116,8 @@ def _loop_side(config: DictConfig, train: LabelledImages, placement: Placement) 
         settings=settings,
         chooses_checkpoint=False,
         closing_images=0,
-        folder=RunFolder(Path(tempfile.gettempdir())),
+        folder=RunFolder(Path(tempfile.gettempdir())),  # nothing is written: rounds are shorter than checkpoint_minutes
+        fingerprint="",
         observers=(),
         stop=StopRequest(),
     )

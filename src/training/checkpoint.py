@@ -1,7 +1,5 @@
 """Checkpoints: plain containers and tensors, written atomically, with everything that an exact resume needs."""
 
-import os
-import pickle
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import torch
 from src.data.images import Classes
 from src.errors import UserError
 from src.results.history import Row
+from src.results.run_folder import write_atomically
 from src.training.learner import Learner
 
 
@@ -32,7 +31,7 @@ class Progress:
     history: list[Row] = field(default_factory=list)
 
 
-def save_checkpoint(path: Path, learner: Learner, progress: Progress, classes: Classes) -> None:
+def save_checkpoint(path: Path, learner: Learner, progress: Progress, classes: Classes, fingerprint: str) -> None:
     """Writes `model` (the plain state dict), `optimizer`, `epoch`, `step` and the rest to `path`."""
     content = {
         "model": learner.model.state_dict(),
@@ -41,25 +40,32 @@ def save_checkpoint(path: Path, learner: Learner, progress: Progress, classes: C
         "scaler": learner.scaler.state_dict(),
         "random": _random_state(),
         "classes": asdict(classes),
+        "fingerprint": fingerprint,
         **asdict(progress),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(content, temporary)
-    temporary.replace(path)
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, lambda file: torch.save(content, file))
 
 
-def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """The content of a checkpoint. Raises UserError where it is missing or damaged."""
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU. Raises UserError where it is missing or damaged."""
     if not path.is_file():
         raise UserError(f"{path} does not exist: the run has not come to that checkpoint.")
     try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        other = path.with_name("best.pt" if path.stem == "last" else "last.pt")
-        raise UserError(
-            f"{path} is damaged and cannot be read ({str(error).splitlines()[0]}); use {other} in its place, "
-            "or train the run anew in another folder."
-        ) from error
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged file may make of the unpickling
+        raise UserError(_damaged(path, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")) from error
+    if not isinstance(content, dict) or not {"model", "optimizer", "epoch", "step"} <= content.keys():
+        raise UserError(_damaged(path, "it is not a checkpoint of a run"))
+    return content
+
+
+def _damaged(path: Path, reason: str) -> str:
+    other = path.with_name("best.pt" if path.stem == "last" else "last.pt")
+    return (
+        f"{path} is damaged and cannot be read ({reason.rstrip(': ')}); put {other} in its place, or "
+        "train the run anew in another folder."
+    )
 
 
 def restore(content: dict[str, Any], learner: Learner, progress: Progress) -> None:
@@ -67,10 +73,11 @@ def restore(content: dict[str, Any], learner: Learner, progress: Progress) -> No
     learner.model.load_state_dict(content["model"])
     learner.optimizer.load_state_dict(content["optimizer"])
     learner.scheduler.load_state_dict(content["scheduler"])
-    learner.scaler.load_state_dict(content["scaler"])
-    torch.set_rng_state(content["random"]["cpu"].cpu())
-    if torch.cuda.is_available() and content["random"]["cuda"]:
-        torch.cuda.set_rng_state_all([state.cpu() for state in content["random"]["cuda"]])
+    if content["scaler"]:  # a run that began in another precision has none
+        learner.scaler.load_state_dict(content["scaler"])
+    torch.set_rng_state(content["random"]["cpu"])
+    if len(content["random"]["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(content["random"]["cuda"])
     for entry in fields(progress):
         setattr(progress, entry.name, content[entry.name])
 

@@ -1,6 +1,7 @@
 """The end of a run: one checkpoint is evaluated on all images, on the test set for the only time."""
 
 import csv
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -22,7 +23,7 @@ from src.results.terminal import Terminal
 from src.tables import format_table, percent
 from src.training.checkpoint import Progress, load_checkpoint
 from src.training.evaluation import compute_logits
-from src.training.session import Run
+from src.training.session import Run, diverged
 
 INTERESTING = (
     "seed", "model.width", "model.dropout", "data.batch_size", "data.limit", "data.fold", "optimizer.lr",
@@ -37,8 +38,9 @@ def close_run(
     """Evaluates the best checkpoint, or the last where none was chosen, and writes everything that follows from it."""
     folder, model = run.folder, run.learner.model
     name = "best" if run.chooses_checkpoint and folder.checkpoint("best").exists() else "last"
-    content = load_checkpoint(folder.checkpoint(name), run.learner.placement.device)
+    content = load_checkpoint(folder.checkpoint(name))
     model.load_state_dict(content["model"])
+    terminal.say(f"\nevaluating the {name} checkpoint on {run.closing_images:,} images ...")
 
     def logits_of(data: LabelledImages) -> Tensor:
         return compute_logits(model, data.images, run.learner.preprocess, run.learner.placement, _stop_if_asked(run))
@@ -53,8 +55,12 @@ def close_run(
     elif config.data.validation == "test":
         metrics["val"] = metrics["test"]
 
+    if not all(math.isfinite(part.loss) for part in metrics.values()):
+        raise diverged(run.learner, progress)
+
     for row in progress.history:
-        row["clean_train_top1"] = metrics["train"].top1 if row["epoch"] == content["epoch"] else None
+        is_its_row = row["epoch"] == content["epoch"] and content["batch"] == 0  # not of weights from within an epoch
+        row["clean_train_top1"] = metrics["train"].top1 if is_its_row else None
     write_history(folder.history, progress.history)
     torch.save({"logits": test_logits.clone(), "labels": splits.test.labels}, folder.test_logits)
     confusion = confusion_matrix(test_logits.argmax(dim=1), splits.test.labels, len(splits.classes.names))
@@ -64,11 +70,12 @@ def close_run(
         figures.save(figure, folder.figures / f"{stem}.png")
     numbers = {f"final/{part}_{key}": value for part, m in metrics.items()
                for key, value in (("top1", m.top1), ("loss", m.loss))}  # fmt: skip
-    board.closing(settings_of_interest(config), numbers, pictures["confusion_matrix"], content["epoch"])
-    terminal.say(f"\n{name} checkpoint (epoch {content['epoch']}):\n\n{metrics_table(metrics)}")
+    board.closing(settings_of_interest(config), numbers, pictures["confusion_matrix"], progress.epoch)
+    terminal.say(f"{name} checkpoint (epoch {content['epoch']}):\n\n{metrics_table(metrics)}")
     return {
         "evaluated": name,
         "evaluated_epoch": content["epoch"],
+        "evaluated_step": content["step"],
         "metrics": {part: metrics[part].as_dict() if part in metrics else None for part in ("train", "val", "test")},
     }
 

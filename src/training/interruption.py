@@ -12,9 +12,6 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal_number: int | None = None
 
-    def __bool__(self) -> bool:
-        return self.signal_number is not None
-
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:

@@ -14,7 +14,7 @@ from src.training.device import Placement
 
 
 class Preprocess:
-    """(N, 3, H, W) uint8 -> float32 in [0, 1], in the device's memory format; then minus `mean`, divided by `std`."""
+    """What comes before the network: `pixels`, then perhaps an augmentation, then `normalise`."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], placement: Placement) -> None:
         self.memory_format = placement.memory_format
@@ -22,9 +22,11 @@ class Preprocess:
         self.mean, self.std = (torch.tensor(v, device=placement.device).view(1, 3, 1, 1) for v in (mean, std))
 
     def pixels(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 -> float32 in [0, 1]."""
         return images.to(torch.float32, memory_format=torch.contiguous_format).mul_(1 / 255)
 
     def normalise(self, images: Tensor) -> Tensor:
+        """Minus `mean`, divided by `std`, in the memory format of the network."""
         images = images if self.is_identity else (images - self.mean) / self.std
         return images.contiguous(memory_format=self.memory_format)
 

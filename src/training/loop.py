@@ -1,5 +1,7 @@
 """The training loop, read top to bottom: `fit` goes through the epochs, `train_epoch` through the steps of one."""
 
+import math
+
 import torch
 
 from src.data.loading import AUGMENTATION
@@ -8,7 +10,7 @@ from src.results.history import Row, write_history
 from src.results.metrics import Metrics, measure
 from src.training.checkpoint import Progress
 from src.training.evaluation import compute_logits
-from src.training.session import Run, Session
+from src.training.session import Run, Session, diverged
 
 
 def fit(run: Run, progress: Progress) -> str:
@@ -29,11 +31,11 @@ def fit(run: Run, progress: Progress) -> str:
             return "max_minutes"
         row, is_best = close_epoch(progress, validate(run, session), session)
         write_history(run.folder.history, progress.history)
+        for observer in run.observers:  # before the checkpoint: what lies behind it is dropped and done again
+            observer.epoch_ended(row, is_best)
         if is_best and run.chooses_checkpoint:
             session.save("best")
         session.save("last")
-        for observer in run.observers:
-            observer.epoch_ended(row, is_best)
     return "epochs"
 
 
@@ -80,7 +82,10 @@ def validate(run: Run, session: Session) -> Metrics | None:
     logits = compute_logits(
         learner.model, images, learner.preprocess, learner.placement, between_batches=session.interrupt_if_asked
     )
-    return measure(logits, labels.to(logits.device), run.classes)
+    metrics = measure(logits, labels.to(logits.device), run.classes)
+    if not math.isfinite(metrics.loss):
+        raise diverged(learner, session.progress)
+    return metrics
 
 
 def close_epoch(progress: Progress, watched: Metrics | None, session: Session) -> tuple[Row, bool]:
@@ -103,4 +108,5 @@ def close_epoch(progress: Progress, watched: Metrics | None, session: Session) -
     is_best = watched is not None and (progress.best_top1 is None or watched.top1 > progress.best_top1)
     if is_best:
         progress.best_top1, progress.best_epoch = watched.top1, progress.epoch
+    session.enter_epoch()
     return row, is_best

@@ -58,6 +58,8 @@ def make_learner(
     preprocess = make_preprocess(config, placement)
     optimizer = call(config, "optimizer", build(config, "optimizer"), network.parameters())
     schedule: Callable[[float, int], float] = build(config, "scheduler")
+    for epoch in (0.0, settings.epochs / 2, float(settings.epochs)):
+        call(config, "scheduler", schedule, epoch, settings.epochs)  # its mistakes show now, not at the last step
     steps_per_epoch = -(-batches_per_epoch // settings.accumulate)
     scheduler = call(
         config, "scheduler", LambdaLR, optimizer, lambda step: schedule(step / steps_per_epoch, settings.epochs)

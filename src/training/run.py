@@ -14,15 +14,15 @@ from src.data.loading import AUGMENTATION
 from src.data.seeds import make_generator
 from src.data.split import Splits
 from src.errors import Interrupted, UserError
-from src.models.summary import summarise
+from src.models.summary import Summary, summarise
 from src.results.board import Board
-from src.results.environment import describe_environment
+from src.results.environment import describe_environment, exact_command
 from src.results.history import write_history
-from src.results.run_folder import RunFolder, write_atomically
+from src.results.run_folder import RunFolder, write_text
 from src.results.terminal import LiveTable, Terminal
 from src.training.checkpoint import Progress, load_checkpoint, restore
 from src.training.closing import close_run
-from src.training.device import choose_placement
+from src.training.device import Placement, choose_placement
 from src.training.interruption import StopRequest, stop_on_signals
 from src.training.learner import Learner
 from src.training.loop import fit
@@ -40,42 +40,69 @@ WATCHED = {
 def execute(config: DictConfig, folder: RunFolder) -> None:
     """Trains, or goes on training, in `folder`, and leaves result.json there however it ends.
 
-    Raises UserError for what the user can mend, Interrupted after a signal.
+    While it trains the status is "running"; a run that was killed keeps it. Raises UserError for what the user can
+    mend, Interrupted after a signal.
     """
+    before = folder.load_result()
+    facts: dict[str, Any] = {
+        "seed": config.seed,
+        "started": before.get("started") or datetime.now().isoformat(timespec="seconds"),
+        "commands": [*before.get("commands", []), exact_command()],
+    }
     terminal, progress = Terminal(folder.log), Progress()
-    facts: dict[str, Any] = {"started": datetime.now().isoformat(timespec="seconds")}
+    _record(folder, "running", progress, facts)
     try:
         with stop_on_signals() as stop:
-            facts |= train_and_evaluate(config, folder, terminal, progress, stop)
+            train_and_evaluate(config, folder, terminal, progress, stop, facts)
+            _record(folder, "completed", progress, facts)
     except Interrupted:
-        _finish(folder, "interrupted", progress, facts)
+        _record(folder, "interrupted", progress, facts)
         terminal.say(f"\ninterrupted, everything is saved; go on with:\n  {resume_command(folder)}")
         raise
-    except UserError as error:
-        _finish(folder, "failed", progress, facts, reason=str(error))
-        raise
-    except torch.OutOfMemoryError as error:
-        reason = (
-            f"out of GPU memory with batches of {config.data.batch_size}: halve data.batch_size and double "
-            "trainer.accumulate, which trains alike, or take a smaller model.width."
-        )
-        _finish(folder, "failed", progress, facts, reason=reason)
-        raise UserError(reason) from error
     except Exception as error:
+        reason = _reason(error, config)
+        _record(folder, "failed", progress, facts, reason=str(reason or f"{type(error).__name__}: {error}"))
+        if reason:
+            raise reason from error
         with folder.log.open("a") as log:
             log.write(traceback.format_exc())
-        _finish(folder, "failed", progress, facts, reason=f"{type(error).__name__}: {error}")
         raise
-    _finish(folder, "completed", progress, facts)
     terminal.say(
         f"\neverything is in {folder.path}; next:\n" + "\n".join(f"  {line}" for line in next_commands(folder))
     )
+    if stop.signal_number is not None:  # it came too late for this run, but not for the rest of a sweep
+        raise Interrupted(stop.signal_number)
+
+
+def _reason(error: Exception, config: DictConfig) -> UserError | None:
+    """What the user can do about `error`; None where it is a fault of the program."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, torch.OutOfMemoryError):
+        return UserError(
+            f"out of GPU memory with batches of {config.data.batch_size}: halve data.batch_size and double "
+            "trainer.accumulate, which trains alike, or take a smaller model.width or data.image_size."
+        )
+    if config.trainer.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return UserError(f"trainer.compile=true fails on this network or machine ({_first_line(error)}); leave it out.")
+    if isinstance(error, OSError):
+        return UserError(f"{error}; the run goes on from its last checkpoint with resume=... once that is mended.")
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def train_and_evaluate(
-    config: DictConfig, folder: RunFolder, terminal: Terminal, progress: Progress, stop: StopRequest
-) -> dict[str, Any]:
-    """The run itself; returns what result.json says of it. `progress` is kept up to date for the caller."""
+    config: DictConfig,
+    folder: RunFolder,
+    terminal: Terminal,
+    progress: Progress,
+    stop: StopRequest,
+    facts: dict[str, Any],
+) -> None:
+    """The run itself. `progress` and `facts`, for result.json, are filled as they become known."""
     data, settings = typed(config)
     placement = choose_placement(settings)
     splits = load_data(config)
@@ -83,20 +110,21 @@ def train_and_evaluate(
     loader, augmentation = make_loader(config, splits.train, placement)
     learner = make_learner(config, placement, augmentation, len(loader))
     summary = summarise(learner.model, data.image_size)
-    write_atomically(folder.summary, f"{summary}\n")
+    write_text(folder.summary, f"{summary}\n")
+    facts |= _known_at_the_start(config, splits, summary, placement)
+    _record(folder, "running", progress, facts)
     terminal.say(_heading(config, folder, splits, placement.description))
     terminal.say(f"\n{summary}\n")
 
     if folder.checkpoint("last").exists():
-        restore(load_checkpoint(folder.checkpoint("last"), placement.device), learner, progress)
-        write_history(folder.history, progress.history)
+        resume_from(folder, learner, progress, facts["data"]["fingerprint"])
         terminal.say(f"going on after epoch {progress.epoch}, batch {progress.batch}\n")
 
     watched = splits.test if data.validation == "test" else splits.validation
     table = LiveTable(
         terminal, settings.epochs, len(loader), len(splits.train), len(watched or ()), WATCHED[data.validation]
     )
-    with Board(folder.path, progress.epoch) as board, table:
+    with Board(folder.path, purge_step=progress.epoch + 1 if progress.step else 0) as board:
         if progress.step == 0:
             board.opening(OmegaConf.to_yaml(config), str(summary), _as_trained(learner, loader, config.seed))
         run = Run(
@@ -109,22 +137,35 @@ def train_and_evaluate(
             chooses_checkpoint=data.chooses_checkpoint,
             closing_images=len(splits.train) + len(splits.validation or ()) + len(splits.test),
             folder=folder,
+            fingerprint=facts["data"]["fingerprint"],
             observers=(table, board),
             stop=stop,
         )
-        stopped_by = fit(run, progress)
-        table.bar.stop()
-        closing = close_run(run, progress, splits, config, board, terminal)
+        with table:
+            facts["stopped_by"] = fit(run, progress)
+        facts |= close_run(run, progress, splits, config, board, terminal)
+
+
+def resume_from(folder: RunFolder, learner: Learner, progress: Progress, fingerprint: str) -> None:
+    """Puts everything into the state of the last checkpoint. Raises UserError where the data has changed since."""
+    content = load_checkpoint(folder.checkpoint("last"))
+    if content["fingerprint"] != fingerprint:
+        raise UserError(
+            f"the data is no longer that which {folder.path} began with (fingerprint {fingerprint} instead of "
+            f"{content['fingerprint']}); put back what data.root held, or start a new run."
+        )
+    restore(content, learner, progress)
+    write_history(folder.history, progress.history)
+
+
+def _known_at_the_start(config: DictConfig, splits: Splits, summary: Summary, placement: Placement) -> dict[str, Any]:
     return {
-        "stopped_by": stopped_by,
-        **closing,
         "parameters": summary.parameters,
         "running_statistics": summary.statistics,
         "multiply_adds": summary.multiply_adds,
-        "seed": config.seed,
         "data": {
             "source": config.data.source["_target_"],
-            "validation": data.validation,
+            "validation": config.data.validation,
             "train_images": len(splits.train),
             "validation_images": len(splits.validation or ()),
             "test_images": len(splits.test),
@@ -167,7 +208,7 @@ def _as_trained(learner: Learner, loader: Any, seed: int) -> torch.Tensor:
     return learner.augmentation(learner.preprocess.pixels(images), draws)[:32]
 
 
-def _finish(
+def _record(
     folder: RunFolder, status: str, progress: Progress, facts: dict[str, Any], reason: str | None = None
 ) -> None:
     folder.save_result(
@@ -180,6 +221,6 @@ def _finish(
             "best_epoch": progress.best_epoch or None,
             "best_val_top1": progress.best_top1,
             **facts,
-            "finished": datetime.now().isoformat(timespec="seconds"),
+            "updated": datetime.now().isoformat(timespec="seconds"),
         }
     )

@@ -1,5 +1,6 @@
 """What one process adds to a run: a clock, sums that stay on the device until they are read, and saves."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,8 +45,18 @@ class Run:
     chooses_checkpoint: bool  # whether there is an accuracy by which to keep the best epoch
     closing_images: int  # to be evaluated after training: `max_minutes` leaves time for them
     folder: RunFolder
+    fingerprint: str  # of the data: a resumed run must have the same
     observers: Sequence[Observer]
     stop: StopRequest
+
+
+def diverged(learner: Learner, progress: Progress) -> UserError:
+    """What to raise where a loss or a weight is no finite number."""
+    return UserError(
+        f"the loss is no longer a finite number (epoch {progress.epoch + 1}, batch {progress.batch}): lower "
+        f"optimizer.lr (now {learner.lr:g}), cut the gradients with trainer.clip_norm=1, or begin gently with "
+        "scheduler.warmup_epochs=1."
+    )
 
 
 class Session:
@@ -75,12 +86,8 @@ class Session:
         progress.loss_sum, progress.correct = self.loss_sum.item(), int(self.correct.item())
         progress.train_seconds = self.train_seconds_before + time.perf_counter() - self.epoch_entered
         self.tick()
-        if not torch.isfinite(self.loss_sum).item():
-            raise UserError(
-                f"the loss is no longer a finite number (epoch {progress.epoch + 1}, batch {progress.batch}): lower "
-                f"optimizer.lr (now {self.run.learner.lr:g}), cut the gradients with trainer.clip_norm=1, or begin "
-                "gently with scheduler.warmup_epochs=1."
-            )
+        if not math.isfinite(progress.loss_sum):
+            raise diverged(self.run.learner, self.progress)
 
     def tick(self) -> None:
         self.progress.seconds = self.seconds_before + time.perf_counter() - self.started
@@ -98,14 +105,19 @@ class Session:
         self.looked = time.perf_counter()
 
     def save(self, name: str) -> None:
-        save_checkpoint(self.run.folder.checkpoint(name), self.run.learner, self.progress, self.run.classes)
+        """Writes a checkpoint. Raises UserError instead where the weights are no numbers any more."""
+        self.read()
+        weights = self.run.learner.model.parameters()
+        if not torch.stack([weight.detach().isfinite().all() for weight in weights]).all():
+            raise diverged(self.run.learner, self.progress)
+        path = self.run.folder.checkpoint(name)
+        save_checkpoint(path, self.run.learner, self.progress, self.run.classes, self.run.fingerprint)
         self.saved = time.perf_counter()
 
     def interrupt_if_asked(self) -> None:
         """Raises Interrupted, everything saved, once a signal has asked the run to stop."""
         if self.run.stop.signal_number is None:
             return
-        self.read()
         self.save("last")
         raise Interrupted(self.run.stop.signal_number)
 

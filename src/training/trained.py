@@ -1,11 +1,12 @@
 """The network of a run that has been trained: what `src.evaluate` and `src.predict` work with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from src.config import require, require_choice, typed
+from src.config import DEVICES, TrainerConfig, require, require_choice, typed
 from src.data.images import Classes
 from src.errors import UserError
 from src.results.run_folder import RunFolder, find
@@ -40,11 +41,12 @@ def load_trained(run: str, checkpoint: str | None, device: str) -> Trained:
     name = checkpoint or folder.load_result().get("evaluated") or "last"
     require_choice("checkpoint", name, ("best", "last"))
     config = folder.load_config()
-    config.trainer.device = device
-    placement = choose_placement(typed(config)[1])
+    settings = typed(config)[1]
+    require_choice("device", device, DEVICES)
+    placement = choose_placement(replace(settings, device=device, precision=_precision(settings, device)))
     require(config.data.num_classes is not None, f"run={run} ended before its data was read; train it again")
     network = make_network(config, placement)
-    content = load_checkpoint(folder.checkpoint(name), placement.device)
+    content = load_checkpoint(folder.checkpoint(name))
     try:
         network.load_state_dict(content["model"])
     except RuntimeError as error:
@@ -56,3 +58,9 @@ def load_trained(run: str, checkpoint: str | None, device: str) -> Trained:
     return Trained(
         folder, config, name, content["epoch"], classes, network, make_preprocess(config, placement), placement
     )
+
+
+def _precision(settings: TrainerConfig, device: str) -> str:
+    """The run's own, but for fp16 where there is no CUDA device: a CPU evaluates that run in fp32."""
+    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    return "auto" if settings.precision == "fp16" and on_cpu else settings.precision

@@ -35,6 +35,21 @@ def test_reads_any_colour_mode_and_shape(tmp_path, mode, colour):
     assert image.shape == (3, 32, 32) and image.dtype == torch.uint8
 
 
+def test_reads_16_bits_of_grey_at_their_own_brightness(tmp_path):
+    Image.new("I;16", (32, 32), 32896).save(tmp_path / "grey.png")
+    assert (read_image(tmp_path / "grey.png", 32) == 128).all()
+
+
+def test_turns_a_photograph_as_its_camera_was_held(tmp_path):
+    photograph = Image.new("RGB", (32, 32), (255, 0, 0))
+    photograph.paste((0, 0, 255), (0, 0, 32, 16))  # blue above
+    exif = photograph.getexif()
+    exif[0x0112] = 3  # held upside down
+    photograph.save(tmp_path / "photograph.png", exif=exif)
+    image = read_image(tmp_path / "photograph.png", 32)
+    assert (image[0, :16] == 255).all() and (image[2, 16:] == 255).all()
+
+
 def test_keeps_the_aspect_ratio_and_cuts_out_the_centre(tmp_path):
     picture = Image.new("RGB", (60, 20), (255, 0, 0))
     picture.paste((0, 255, 0), (20, 0, 40, 20))

@@ -1,7 +1,9 @@
+import pytest
 import torch
 
 from src.data.images import fingerprint
 from src.data.synthetic import synthetic
+from src.errors import UserError
 
 
 def test_equal_arguments_give_equal_images_and_seeds_differ():
@@ -17,6 +19,11 @@ def test_classes_shapes_and_balance():
     assert torch.bincount(data.train.labels).tolist() == [3] * 100
     assert data.classes.names[0] == "checked_bars"
     assert data.classes.superclass_names[data.classes.superclass_of[0]] == "bars"
+
+
+def test_classes_of_unequal_size_are_refused():
+    with pytest.raises(UserError, match=r"train_images=650 must be a multiple of 100"):
+        synthetic(650, 100, 32, 0)
 
 
 def test_no_two_images_are_alike():

@@ -14,6 +14,22 @@ def test_counts_by_hand():
     assert "2,678 trainable parameters" in str(summary)
 
 
+def test_totals_are_the_networks_whatever_took_part_in_the_pass():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(5))
+            self.twice = nn.Linear(12, 12)
+            self.unused = nn.Linear(3, 3)
+
+        def forward(self, images):
+            return self.twice(self.twice(images.flatten(1))) * self.scale.sum()
+
+    summary = summarise(Odd(), image_size=2)
+    assert summary.parameters == 5 + 156 + 12
+    assert [(row.layer, row.parameters) for row in summary.rows] == [("Linear", 156), ("Linear", 0), ("(other)", 17)]
+
+
 def test_leaves_the_network_as_it_was():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2)).train()
     before = {key: value.clone() for key, value in network.state_dict().items()}

@@ -26,7 +26,7 @@ def test_a_resumed_run_has_no_doubled_points(tmp_path):
     with Board(tmp_path) as board:
         for epoch in (1, 2, 3):
             board.epoch_ended(row(epoch), False)
-    with Board(tmp_path, epochs_done=1) as board:  # the checkpoint was from after epoch 1
+    with Board(tmp_path, purge_step=2) as board:  # the checkpoint was from after epoch 1
         for epoch in (2, 3):
             board.epoch_ended(row(epoch), False)
     for folder, tag in (("", "lr"), ("train", "top1"), ("val", "top1")):
@@ -42,5 +42,5 @@ def test_hparams_go_through_the_main_writer(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["train", "val"]
     events = EventAccumulator(str(tmp_path)).Reload()
     assert "_hparams_/session_start_info" in events.summary_metadata
-    assert scalars(tmp_path, "final/test_top1") == [(3, 0.5)]
+    assert scalars(tmp_path, "final/test_top1") == [(4, 0.5)]
     assert {"confusion_matrix", "training_images"} <= set(events.Tags()["images"])

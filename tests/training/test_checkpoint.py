@@ -6,7 +6,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.errors import Interrupted, UserError
 from src.results.history import read_history
-from src.results.run_folder import claim
+from src.results.run_folder import RunFolder
 from src.training import loop
 from src.training.checkpoint import load_checkpoint
 from src.training.run import execute
@@ -66,7 +66,7 @@ def whole(small, tmp_path_factory):
 
 @pytest.mark.parametrize("step", [1, 3, 4, 7, 12])  # four steps an epoch: within, at the end of one, at the very end
 def test_resumed_run_ends_where_the_uninterrupted_one_ends(small, whole, tmp_path, monkeypatch, step):
-    folder = claim(tmp_path / "resumed")
+    folder = new_folder(tmp_path / "resumed")
     folder.save_config(small(*SETTINGS))
     interrupted_at(step, small(*SETTINGS), folder, monkeypatch)
     assert folder.load_result()["status"] == "interrupted"
@@ -74,8 +74,7 @@ def test_resumed_run_ends_where_the_uninterrupted_one_ends(small, whole, tmp_pat
     execute(folder.load_config(), folder)
 
     for name in ("last", "best"):
-        device = torch.device("cpu")
-        assert_same(load_checkpoint(whole.checkpoint(name), device), load_checkpoint(folder.checkpoint(name), device))
+        assert_same(load_checkpoint(whole.checkpoint(name)), load_checkpoint(folder.checkpoint(name)))
     assert history_without_times(whole) == history_without_times(folder)
     assert folder.load_result()["metrics"] == whole.load_result()["metrics"]
     for part in ("train", "val"):
@@ -83,8 +82,112 @@ def test_resumed_run_ends_where_the_uninterrupted_one_ends(small, whole, tmp_pat
         assert steps == [1, 2, 3]
 
 
+def resumed(folder) -> None:
+    torch.manual_seed(999)
+    execute(folder.load_config(), folder)
+
+
+def test_time_that_runs_out_within_an_epoch_leaves_an_exact_checkpoint(small, whole, tmp_path, monkeypatch):
+    folder = new_folder(tmp_path / "run")
+    folder.save_config(small(*SETTINGS))
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Session, "out_of_time", lambda self: self.progress.step == 6)
+        execute(small(*SETTINGS), folder)
+    result = folder.load_result()
+    assert (result["status"], result["stopped_by"], result["epochs"], result["steps"]) == (
+        "completed", "max_minutes", 1, 6
+    )  # fmt: skip
+    resumed(folder)
+    assert_same(load_checkpoint(whole.checkpoint("last")), load_checkpoint(folder.checkpoint("last")))
+    assert history_without_times(whole) == history_without_times(folder)
+    events = EventAccumulator(str(folder.path)).Reload()
+    assert [event.step for event in events.Scalars("final/test_top1")] == [4]
+
+
+def test_interruption_within_validation_and_within_the_last_evaluation(small, whole, tmp_path, monkeypatch):
+    folder = new_folder(tmp_path / "run")
+    folder.save_config(small(*SETTINGS))
+    evaluations = iter([None, 15, None, None, 2])  # validations of three epochs, one done again; then the test set
+
+    def compute(*arguments, **keywords):
+        between = arguments[4] if len(arguments) > 4 else keywords["between_batches"]
+        run = monkeypatch.run
+        run.stop.signal_number = next(evaluations, None)
+        between()
+        return genuine(*arguments, **keywords)
+
+    class Session(loop.Session):
+        def __init__(self, run, progress):
+            monkeypatch.run = run
+            super().__init__(run, progress)
+
+    genuine = loop.compute_logits
+    monkeypatch.setattr(loop, "Session", Session)
+    monkeypatch.setattr(loop, "compute_logits", compute)
+    monkeypatch.setattr("src.training.closing.compute_logits", compute)
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            execute(folder.load_config(), folder)
+        assert folder.load_result()["status"] == "interrupted"
+    resumed(folder)
+    assert_same(load_checkpoint(whole.checkpoint("last")), load_checkpoint(folder.checkpoint("last")))
+    assert history_without_times(whole) == history_without_times(folder)
+
+
+def test_a_killed_process_leaves_no_doubled_points(small, tmp_path, monkeypatch):
+    """Killed between the events of epoch 2 and its checkpoint, epoch 2 is done, and drawn, again."""
+    folder = new_folder(tmp_path / "run")
+    folder.save_config(small(*SETTINGS))
+    genuine = loop.Session.save
+
+    def save(self, name):
+        if self.progress.epoch == 2:
+            raise RuntimeError("killed")
+        genuine(self, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Session, "save", save)
+        with pytest.raises(RuntimeError, match="killed"):
+            execute(small(*SETTINGS), folder)
+    resumed(folder)
+    for part in ("train", "val"):
+        steps = [event.step for event in EventAccumulator(str(folder.path / part)).Reload().Scalars("loss")]
+        assert steps == [1, 2, 3]
+
+
+def test_the_per_image_loader_resumes_within_an_epoch(small, trained, tmp_path, monkeypatch):
+    settings = ("data.augment=true", "augmentation=trivial_augment", "data.workers=0", "trainer.epochs=1")
+    uninterrupted = trained(small(*settings), "uninterrupted")
+    folder = new_folder(tmp_path / "run")
+    folder.save_config(small(*settings))
+    interrupted_at(3, small(*settings), folder, monkeypatch)
+    resumed(folder)
+    assert_same(load_checkpoint(uninterrupted.checkpoint("last")), load_checkpoint(folder.checkpoint("last")))
+
+
+def test_other_data_than_the_run_began_with_is_refused(small, tmp_path, monkeypatch):
+    folder = new_folder(tmp_path / "run")
+    folder.save_config(small())
+    interrupted_at(3, small(), folder, monkeypatch)
+    config = folder.load_config()
+    config.data.source.seed = 1
+    with pytest.raises(UserError, match="the data is no longer that which"):
+        execute(config, folder)
+
+
+def test_a_result_names_every_command_and_keeps_its_start(small, tmp_path, monkeypatch):
+    folder = new_folder(tmp_path / "run")
+    folder.save_config(small())
+    interrupted_at(3, small(), folder, monkeypatch)
+    first = folder.load_result()
+    resumed(folder)
+    second = folder.load_result()
+    assert (len(first["commands"]), len(second["commands"])) == (1, 2)
+    assert first["started"] == second["started"] and first["data"] == second["data"]
+
+
 def test_checkpoints_hold_plain_containers_and_the_promised_names(small, trained):
-    content = load_checkpoint(trained(small()).checkpoint("last"), torch.device("cpu"))
+    content = load_checkpoint(trained(small()).checkpoint("last"))
     assert {"model", "optimizer", "epoch", "step"} <= content.keys()
     assert (content["epoch"], content["step"]) == (2, 16)
     assert "head.2.weight" in content["model"]
@@ -95,57 +198,34 @@ def test_the_first_checkpoint_is_written_before_step_1(small, tmp_path, monkeypa
         raise RuntimeError("power cut")
 
     monkeypatch.setattr(loop, "train_epoch", crash)
-    folder = claim(tmp_path / "run")
+    folder = new_folder(tmp_path / "run")
     with pytest.raises(RuntimeError, match="power cut"):
         execute(small(), folder)
-    assert load_checkpoint(folder.checkpoint("last"), torch.device("cpu"))["step"] == 0
+    assert load_checkpoint(folder.checkpoint("last"))["step"] == 0
     assert folder.load_result()["reason"] == "RuntimeError: power cut"
     assert "Traceback" in folder.log.read_text()
 
 
-def test_saving_is_atomic(small, trained, monkeypatch):
-    folder = trained(small())
-    before = folder.checkpoint("last").read_bytes()
-
-    def half(_content, path):
-        path.write_bytes(before[:100])
-        raise OSError("disk full")
-
-    monkeypatch.setattr("src.training.checkpoint.torch.save", half)
-    from src.training.checkpoint import Progress, save_checkpoint
-    from src.training.prepare import make_learner
-
-    learner = make_learner(small(), placement(), augmentation(), 1)
-    with pytest.raises(OSError, match="disk full"):
-        save_checkpoint(folder.checkpoint("last"), learner, Progress(), classes())
-    assert folder.checkpoint("last").read_bytes() == before
-
-
-def test_a_damaged_checkpoint_is_named(small, trained):
-    path = trained(small()).checkpoint("last")
-    path.write_bytes(path.read_bytes()[:1000])
+@pytest.mark.parametrize("content", [b"", b"no checkpoint at all", "half"])
+def test_a_damaged_checkpoint_is_named(small, trained, content):
+    path = trained(small("trainer.epochs=1")).checkpoint("last")
+    path.write_bytes(path.read_bytes()[:1000] if content == "half" else content)
     with pytest.raises(UserError, match=r"last\.pt is damaged and cannot be read"):
-        load_checkpoint(path, torch.device("cpu"))
+        load_checkpoint(path)
+
+
+def test_a_state_dict_alone_is_no_checkpoint(tmp_path):
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "last.pt")
+    with pytest.raises(UserError, match="it is not a checkpoint of a run"):
+        load_checkpoint(tmp_path / "last.pt")
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(UserError, match=r"best\.pt does not exist"):
-        load_checkpoint(tmp_path / "best.pt", torch.device("cpu"))
+        load_checkpoint(tmp_path / "best.pt")
 
 
-def placement():
-    from src.training.device import Placement
-
-    return Placement(torch.device("cpu"), None, torch.channels_last)
-
-
-def augmentation():
-    from src.data.augment import Augmentation
-
-    return Augmentation()
-
-
-def classes():
-    from src.data.images import Classes
-
-    return Classes(("a", "b"))
+def new_folder(path):
+    folder = RunFolder(path)
+    folder.path.mkdir()
+    return folder

@@ -1,8 +1,15 @@
 import pytest
 import torch
 
+from src.data.augment import Augmentation
 from src.errors import UserError
+from src.optim.schedules import cosine
 from src.results.history import read_history
+from src.results.run_folder import RunFolder
+from src.training.device import Placement
+from src.training.prepare import load_data, make_learner, make_loader, make_network
+
+PLACEMENT = Placement(torch.device("cpu"), None, torch.channels_last)
 
 
 def weights(folder, name="last"):
@@ -39,7 +46,7 @@ def test_equal_configs_give_equal_weights_and_another_seed_others(small, trained
     assert splits[0] == splits[2]  # the held-out images are chosen by data.split_seed
 
 
-def test_the_last_epochs_row_is_what_the_last_checkpoint_gives(small, trained, command):
+def test_the_last_epochs_row_is_what_the_last_checkpoint_gives(small, trained):
     folder = trained(small("data.validation=test"))
     result = folder.load_result()
     assert result["evaluated"] == "last" and not folder.checkpoint("best").exists()
@@ -72,14 +79,41 @@ def test_accumulating_two_batches_is_one_batch_of_twice_the_size(small, trained)
         assert torch.allclose(value, weights(halves)[name], atol=1e-6)
 
 
+def test_a_smaller_last_group_of_batches_is_averaged_over_its_own(small, trained):
+    settings = ("data.limit=200", "trainer.epochs=1", "optimizer=sgd", "optimizer.lr=1")
+    groups = trained(small("data.batch_size=50", "trainer.accumulate=3", *settings), "groups")
+    assert groups.load_result()["steps"] == 2  # of 150 images and of 50
+
+    config = small("data.batch_size=50", *settings)
+    learner = make_learner(config, PLACEMENT, Augmentation(), 4)
+    loader, _ = make_loader(config, load_data(config).train, PLACEMENT)
+    batches = list(loader.batches(0))
+    for group in (batches[:3], batches[3:]):
+        images, labels = (torch.cat(parts) for parts in zip(*group, strict=True))
+        learner.objective(images, labels, ())[0].backward()
+        learner.optimizer.step()
+        learner.optimizer.zero_grad()
+    for name, value in learner.model.state_dict().items():
+        assert torch.allclose(value, weights(groups)[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [("data.limit=30",), ("data.limit=30", "data.validation=none")])
+def test_fewer_images_than_classes_train_to_the_end(small, trained, settings):
+    assert trained(small(*settings)).load_result()["status"] == "completed"
+
+
+def test_weights_that_the_last_step_destroyed_are_not_evaluated(small, trained, tmp_path):
+    with pytest.raises(UserError, match="no longer a finite number"):
+        trained(
+            small("optimizer=sgd", "optimizer.lr=1e38", "data.limit=64", "trainer.epochs=1", "data.validation=none")
+        )
+    assert RunFolder(tmp_path / "run").load_result()["status"] == "failed"
+
+
 def test_clipping_bounds_the_step(small, trained):
     settings = ("optimizer=sgd", "optimizer.lr=1", "trainer.epochs=1", "trainer.clip_norm=0.001")
     folder = trained(small(*settings))
-    from src.training.device import choose_placement
-    from src.training.prepare import make_network
-
-    config = folder.load_config()
-    start = make_network(config, choose_placement(config.trainer)).state_dict()
+    start = make_network(folder.load_config(), PLACEMENT).state_dict()
     moved = sum((weights(folder)[name] - start[name]).square().sum() for name in start).sqrt()
     assert 0.0005 < moved <= 8 * 0.001 * 1.001  # eight steps of at most 0.001
 
@@ -87,8 +121,6 @@ def test_clipping_bounds_the_step(small, trained):
 def test_the_schedule_moves_with_every_step(small, trained):
     folder = trained(small("scheduler=cosine", "trainer.epochs=2"))
     lrs = [row["lr"] for row in read_history(folder.history)]
-    from src.optim.schedules import cosine
-
     assert lrs == pytest.approx([1e-3 * cosine(7 / 8, 2), 1e-3 * cosine(15 / 8, 2)])
 
 
@@ -110,8 +142,6 @@ def test_max_minutes_ends_a_run_with_everything_saved(small, trained):
 def test_a_loss_that_is_no_number_ends_the_run_with_advice(small, trained, tmp_path, settings):
     with pytest.raises(UserError, match=r"no longer a finite number.*lower optimizer.lr"):
         trained(small(*settings))
-    from src.results.run_folder import RunFolder
-
     folder = RunFolder(tmp_path / "run")
     assert folder.load_result()["status"] == "failed"
     assert "no longer a finite number" in folder.load_result()["reason"]
