@@ -17,7 +17,8 @@ def train(config: DictConfig) -> None:
     overrides = list(HydraConfig.get().overrides.task)
     with folder.locked():
         config = resumed(config, folder, overrides) if config.resume else started(config, folder, overrides)
-        if folder.load_result().get("stopped_by") in ("epochs", "patience"):
+        result = folder.load_result()
+        if result.get("status") == "completed" and result["stopped_by"] != "max_minutes":
             print(f"{folder.path} is completed; there is nothing left to do.")
             return
 

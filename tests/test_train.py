@@ -128,6 +128,13 @@ def test_a_folder_that_holds_a_run_is_left_alone(command, tmp_path):
     result = json.loads((tmp_path / "mine" / "result.json").read_text())
     assert "hydra.run.dir=mine" in result["commands"][0]
 
+    # Interrupted within its last evaluation a run has trained to its end, and is evaluated again.
+    (tmp_path / "mine" / "result.json").write_text(json.dumps({**result, "status": "interrupted"}))
+    done = command("train", "resume=mine", cwd=tmp_path)
+    assert done.returncode == 0 and "evaluating the best checkpoint" in done.stdout
+    again = json.loads((tmp_path / "mine" / "result.json").read_text())
+    assert (again["status"], again["metrics"]) == ("completed", result["metrics"])
+
 
 @pytest.mark.slow
 def test_runs_started_together_get_folders_of_their_own(tmp_path):
