@@ -4,7 +4,6 @@ import difflib
 import os
 import re
 import secrets
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,19 +13,16 @@ from pathlib import Path
 from typing import NoReturn
 
 import hydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.config import GROUPS, TYPED_NODES, register_schemas
 from src.errors import Interrupted, UserError
+from src.overrides import is_override, opened
 from src.results.run_folder import find
 
 CONFIGS = Path(__file__).resolve().parent.parent / "conf"
-
-# Nodes that take whatever their target takes: Hydra may add keys to them ("++"), the target's signature has the say.
-OPEN_NODES = re.compile(r"^(model|augmentation|optimizer|scheduler)\.")
 
 
 def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
@@ -69,8 +65,7 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
         group, _, choice = argument.partition("=")
         if "=" in argument and group in GROUPS and group != "experiment" and choice in ("", "null"):
             raise UserError(f"{argument} names no choice; see --help for those of {group}.")
-    opened = [OPEN_NODES.sub(r"++\g<0>", argument) for argument in arguments]
-    return sorted(opened, key=_is_override)
+    return sorted(map(opened, arguments), key=is_override)
 
 
 def explain(error: BaseException, name: str) -> str:
@@ -99,7 +94,7 @@ def explain(error: BaseException, name: str) -> str:
 
 def register_resolvers() -> None:
     """The names of run folders. Each ends in random digits: runs started in the same second must not share one."""
-    for resolver in (run_folder, sweep_folder, job_folder):
+    for resolver in (run_folder, sweep_folder):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, use_cache=True, replace=True)
 
 
@@ -113,27 +108,6 @@ def run_folder(resume: str | None, model: str, experiment: str | None) -> str:
 def sweep_folder() -> str:
     """outputs/2026-11-23_21-30-01_sweep_3fa9, which holds the folders of its jobs."""
     return f"outputs/{_now()}_sweep_{secrets.token_hex(2)}"
-
-
-def job_folder(number: int, overrides: Sequence[str]) -> str:
-    """0_optimizer-adam, of what differs between the jobs: what shell, Hydra and file system all take unquoted."""
-    typed = OverridesParser.create().parse_overrides([text for text in sys.argv[1:] if _is_override(text)])
-    swept = {override.key_or_group for override in typed if override.is_sweep_override()}
-    differing = [text for text in overrides if text.lstrip("+").partition("=")[0] in swept] if swept else overrides
-    settings = [re.sub(r"[^\w.+-]+", "-", text.lstrip("+")).strip("-") for text in differing]
-    return "_".join([str(number), *settings])[:120]
-
-
-def quoted_override(name: str, value: str | Path) -> str:
-    """`name=value` as it can be typed into a shell and read by Hydra's grammar, whatever the value holds."""
-    if re.fullmatch(r"[\w/.+-]+", str(value)):
-        return f"{name}={value}"
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return shlex.quote(f"{name}='{escaped}'")
-
-
-def _is_override(argument: str) -> bool:
-    return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
 def _now() -> str:

@@ -101,6 +101,7 @@ class TrainerConfig:
 class TrainConfig:
     seed: int = 0
     resume: str | None = None
+    pause_at: int | None = None
     data: DataConfig = field(default_factory=DataConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     model: dict[str, Any] = field(default_factory=dict)
@@ -165,6 +166,7 @@ def check(config: DictConfig, overrides: Sequence[str] = ()) -> None:
         check_signature(name, OmegaConf.select(config, name), positional)
     data, trainer = typed(config)
     require(0 <= config.seed < 2**63, f"seed={config.seed} must not be negative, nor above 2**63 - 1")
+    require(config.pause_at is None or config.pause_at >= 1, f"pause_at={config.pause_at} must be at least 1, or null")
     warmup = config.scheduler.get("warmup_epochs", 0)
     require(
         isinstance(warmup, int | float) and 0 <= warmup < trainer.epochs,

@@ -17,6 +17,14 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], align: st
     )
 
 
+def format_markdown(header: Sequence[str], rows: Sequence[Sequence[str]], align: str = "") -> str:
+    """The same as a table of Markdown."""
+    align = align or "<" * len(header)
+    rule = ["---" if side == "<" else "---:" for side in align]
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *escaped))
+
+
 def percent(fraction: float | None) -> str:
     """0.3664 as "36.64 %"; nothing measured as "-"."""
     return "-" if fraction is None else f"{100 * fraction:.2f} %"

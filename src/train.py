@@ -2,13 +2,17 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from src.commandline import run_command
 from src.config import GROUPS, TrainConfig, check, require
 from src.results.run_folder import RunFolder, relative
+from src.search.jobs import require_same
+from src.search.plugins import register_sweepers
 
 
 def train(config: DictConfig) -> None:
@@ -16,10 +20,15 @@ def train(config: DictConfig) -> None:
     folder = RunFolder(relative(Path(HydraConfig.get().runtime.output_dir)))
     overrides = list(HydraConfig.get().overrides.task)
     with folder.locked():
-        config = resumed(config, folder, overrides) if config.resume else started(config, folder, overrides)
+        if config.resume:
+            config = resumed(config, folder, overrides)
+        elif HydraConfig.get().mode == RunMode.MULTIRUN and folder.config.exists():
+            config = continued(config, folder)
+        else:
+            config = started(config, folder, overrides)
         result = folder.load_result()
-        if result.get("status") == "completed" and result["stopped_by"] != "max_minutes":
-            print(f"{folder.path} is completed; there is nothing left to do.")
+        if nothing_left(result, config.pause_at):
+            print(f"{folder.path} is {result['status']}; there is nothing left to do.")
             return
 
         from src.training.run import execute  # imports torch: not before it is needed
@@ -47,11 +56,27 @@ def resumed(config: DictConfig, folder: RunFolder, overrides: list[str]) -> Dict
         f"resume={config.resume} goes on in the run's own folder; take hydra.run.dir or --multirun away",
     )
     config = folder.load_config()
+    config.pause_at = None
     check(config)
     return config
 
 
+def continued(config: DictConfig, folder: RunFolder) -> DictConfig:
+    """The config of a sweep's job whose folder is there already: waiting, or from an earlier start of the sweep."""
+    require_same(folder, config)
+    own = folder.load_config()
+    own.pause_at = config.pause_at
+    return own
+
+
+def nothing_left(result: dict[str, Any], pause_at: int | None) -> bool:
+    if result.get("status") == "completed":
+        return result["stopped_by"] != "max_minutes"
+    return pause_at is not None and result.get("epochs", 0) >= pause_at
+
+
 def main() -> None:
+    register_sweepers()
     run_command("train", train)
 
 

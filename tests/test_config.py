@@ -8,7 +8,8 @@ from src.training.prepare import make_network
 
 
 def choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONFIGS / group).rglob("*.yaml"))
+    folder = CONFIGS / group
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
 
 
 def test_defaults_are_the_reports_first_experiment(composed):

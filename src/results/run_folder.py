@@ -83,7 +83,7 @@ class RunFolder:
 
     def require_free(self) -> None:
         """Raises UserError where the folder holds a run that has come to anything: none is ever overwritten."""
-        empty = not self.config.exists() or self.load_result().get("status") == "failed"
+        empty = not self.config.exists() or self.load_result().get("status") in ("failed", "waiting")
         if not empty or self.checkpoint("last").exists():
             raise UserError(
                 f"{self.path} already holds a run, which is never overwritten; go on with it (resume={self.path}) or "

@@ -114,6 +114,7 @@ def _loop_side(config: DictConfig, train: LabelledImages, placement: Placement) 
         classes=None,
         seed=0,
         settings=settings,
+        pause_at=None,
         chooses_checkpoint=False,
         closing_images=0,
         folder=RunFolder(Path(tempfile.gettempdir())),  # nothing is written: rounds are shorter than checkpoint_minutes

@@ -2,7 +2,6 @@
 
 import csv
 import math
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -32,26 +31,46 @@ INTERESTING = (
 TITLES = {"train": "training images as they are", "val": "validation", "test": "test"}
 
 
+def close_rung(run: Run) -> dict[str, Any]:
+    """Evaluates the checkpoint so far on the watched images alone: a search decides by it whether the run goes on."""
+    name, content = put_back(run)
+    metrics: dict[str, Any] = {"train": None, "val": None, "test": None}
+    if run.validation:
+        labels = run.validation.labels.cpu()
+        metrics["val"] = measure(_logits(run, run.validation).cpu(), labels, run.classes).as_dict()
+    return {
+        "evaluated": name,
+        "evaluated_epoch": content["epoch"],
+        "evaluated_step": content["step"],
+        "metrics": metrics,
+    }
+
+
+def put_back(run: Run) -> tuple[str, dict[str, Any]]:
+    """Gives the network the weights of the best checkpoint, or of the last where none was chosen."""
+    name = "best" if run.chooses_checkpoint and run.folder.checkpoint("best").exists() else "last"
+    content = load_checkpoint(run.folder.checkpoint(name))
+    run.learner.model.load_state_dict(content["model"])
+    return name, content
+
+
 def close_run(
-    run: Run, progress: Progress, splits: Splits, config: DictConfig, board: Board, terminal: Terminal
+    run: Run, progress: Progress, splits: Splits, inputs: Splits, config: DictConfig, board: Board, terminal: Terminal
 ) -> dict[str, Any]:
-    """Evaluates the best checkpoint, or the last where none was chosen, and writes everything that follows from it."""
-    folder, model = run.folder, run.learner.model
-    name = "best" if run.chooses_checkpoint and folder.checkpoint("best").exists() else "last"
-    content = load_checkpoint(folder.checkpoint(name))
-    model.load_state_dict(content["model"])
+    """Evaluates the best checkpoint, or the last where none was chosen, and writes everything that follows from it.
+
+    `inputs` is what the network takes: `splits` itself, or the features of its images.
+    """
+    folder = run.folder
+    name, content = put_back(run)
     terminal.say(f"\nevaluating the {name} checkpoint on {run.closing_images:,} images ...")
-
-    def logits_of(data: LabelledImages) -> Tensor:
-        return compute_logits(model, data.images, run.learner.preprocess, run.learner.placement, _stop_if_asked(run))
-
-    test_logits = logits_of(splits.test).cpu()
+    test_logits = _logits(run, inputs.test).cpu()
     metrics = {
-        "train": measure(logits_of(splits.train).cpu(), splits.train.labels, splits.classes),
+        "train": measure(_logits(run, inputs.train).cpu(), splits.train.labels, splits.classes),
         "test": measure(test_logits, splits.test.labels, splits.classes),
     }
-    if splits.validation:
-        metrics["val"] = measure(logits_of(splits.validation).cpu(), splits.validation.labels, splits.classes)
+    if inputs.validation:
+        metrics["val"] = measure(_logits(run, inputs.validation).cpu(), splits.validation.labels, splits.classes)
     elif config.data.validation == "test":
         metrics["val"] = metrics["test"]
 
@@ -120,11 +139,12 @@ def settings_of_interest(config: DictConfig) -> dict[str, Any]:
     return settings
 
 
-def _stop_if_asked(run: Run) -> Callable[[], None]:
-    """Everything was saved at the end of training: an interrupted evaluation is simply done again."""
+def _logits(run: Run, data: LabelledImages) -> Tensor:
+    """On all of `data`. Everything was saved at the end of training: interrupted, it is simply done again."""
 
-    def check() -> None:
+    def stop_if_asked() -> None:
         if run.stop.signal_number is not None:
             raise Interrupted(run.stop.signal_number)
 
-    return check
+    learner = run.learner
+    return compute_logits(learner.model, data.images, learner.preprocess, learner.placement, stop_if_asked)

@@ -14,14 +14,15 @@ from src.training.session import Run, Session, diverged
 
 
 def fit(run: Run, progress: Progress) -> str:
-    """Trains from `progress` on and returns why it ended: "epochs", "patience" or "max_minutes".
+    """Trains from `progress` on and returns why it ended: "epochs", "pause", "patience" or "max_minutes".
 
     Raises Interrupted after a signal, with everything saved, and UserError for a loss that is no number.
     """
     session = Session(run, progress)
     if progress.step == 0:
         session.save("last")
-    while progress.epoch < run.settings.epochs:
+    last = run.pause_at or run.settings.epochs
+    while progress.epoch < min(last, run.settings.epochs):
         if run.settings.patience and progress.epoch - progress.best_epoch >= run.settings.patience:
             return "patience"
         session.enter_epoch()
@@ -36,7 +37,7 @@ def fit(run: Run, progress: Progress) -> str:
         if is_best and run.chooses_checkpoint:
             session.save("best")
         session.save("last")
-    return "epochs"
+    return "epochs" if progress.epoch >= run.settings.epochs else "pause"
 
 
 def train_epoch(run: Run, progress: Progress, session: Session) -> bool:

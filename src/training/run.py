@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from src.commandline import quoted_override
 from src.config import choice, typed
 from src.data.images import fingerprint
 from src.data.loading import AUGMENTATION
@@ -15,13 +14,14 @@ from src.data.seeds import make_generator
 from src.data.split import Splits
 from src.errors import Interrupted, UserError
 from src.models.summary import Summary, summarise
+from src.overrides import quoted_override
 from src.results.board import Board
 from src.results.environment import describe_environment, exact_command
 from src.results.history import write_history
 from src.results.run_folder import RunFolder, write_text
 from src.results.terminal import LiveTable, Terminal
 from src.training.checkpoint import Progress, load_checkpoint, restore
-from src.training.closing import close_run
+from src.training.closing import close_run, close_rung
 from src.training.device import Placement, choose_placement
 from src.training.interruption import StopRequest, stop_on_signals
 from src.training.learner import Learner
@@ -48,13 +48,15 @@ def execute(config: DictConfig, folder: RunFolder) -> None:
         "seed": config.seed,
         "started": before.get("started") or datetime.now().isoformat(timespec="seconds"),
         "commands": [*before.get("commands", []), exact_command()],
+        "rungs": before.get("rungs", {}),
     }
     terminal, progress = Terminal(folder.log), Progress()
     _record(folder, "running", progress, facts)
     try:
         with stop_on_signals() as stop:
             train_and_evaluate(config, folder, terminal, progress, stop, facts)
-            _record(folder, "completed", progress, facts)
+            status = "paused" if facts["stopped_by"] == "pause" else "completed"
+            _record(folder, status, progress, facts)
     except Interrupted:
         _record(folder, "interrupted", progress, facts)
         terminal.say(f"\ninterrupted, everything is saved; go on with:\n  {resume_command(folder)}")
@@ -67,6 +69,9 @@ def execute(config: DictConfig, folder: RunFolder) -> None:
         with folder.log.open("a") as log:
             log.write(traceback.format_exc())
         raise
+    if status == "paused":
+        terminal.say(f"paused after epoch {progress.epoch}; go on with:\n  {resume_command(folder)}")
+        return
     terminal.say(
         f"\neverything is in {folder.path}; next:\n" + "\n".join(f"  {line}" for line in next_commands(folder))
     )
@@ -134,6 +139,7 @@ def train_and_evaluate(
             classes=splits.classes,
             seed=config.seed,
             settings=settings,
+            pause_at=config.pause_at,
             chooses_checkpoint=data.chooses_checkpoint,
             closing_images=len(splits.train) + len(splits.validation or ()) + len(splits.test),
             folder=folder,
@@ -143,7 +149,11 @@ def train_and_evaluate(
         )
         with table:
             facts["stopped_by"] = fit(run, progress)
-        facts |= close_run(run, progress, splits, config, board, terminal)
+        if facts["stopped_by"] == "pause":
+            facts |= close_rung(run)
+            facts["rungs"][str(progress.epoch)] = {"metrics": facts["metrics"]}
+        else:
+            facts |= close_run(run, progress, splits, splits, config, board, terminal)
 
 
 def resume_from(folder: RunFolder, learner: Learner, progress: Progress, fingerprint: str) -> None:

@@ -42,6 +42,7 @@ class Run:
     classes: Classes
     seed: int
     settings: TrainerConfig
+    pause_at: int | None  # the epoch after which to stop for now
     chooses_checkpoint: bool  # whether there is an accuracy by which to keep the best epoch
     closing_images: int  # to be evaluated after training: `max_minutes` leaves time for them
     folder: RunFolder
