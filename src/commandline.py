@@ -76,6 +76,8 @@ def explain(error: BaseException, name: str) -> str:
             return str(cause)
         if isinstance(cause, MissingConfigException) and cause.options:
             group, _, choice = (cause.missing_cfg_file or "").rpartition("/")
+            if group == "hydra/launcher":
+                return f'{group}={choice} is not installed; joblib comes with `pip install -e ".[parallel]"`.'
             return f"{group}={choice} does not exist{_suggest(choice, cause.options)}"
     if key := re.search(r"Could not override '([^']+)'", str(error)):
         return _unknown_key(key[1], name)

@@ -20,6 +20,7 @@ VALIDATIONS = ("holdout", "fold", "test", "none")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 MEMORY_FORMATS = ("auto", "channels_last", "contiguous")
 DEVICES = ("auto", "cpu", "cuda")
+INIT_IMAGES = ("all", "held_out")
 
 
 def require(condition: bool, problem: str) -> None:
@@ -98,10 +99,27 @@ class TrainerConfig:
 
 
 @dataclass
+class InitConfig:
+    run: str | None = None  # outputs/<run>: start from the weights of its evaluated checkpoint
+    freeze: str | None = None  # features: keep them as they are and train the head alone
+    images: str = "all"  # held_out: split only the images that this run held out, which its weights have not seen
+    cache: bool = True  # compute the features of each image once, where they cannot change
+
+    def __post_init__(self) -> None:
+        require_choice("init.images", self.images, INIT_IMAGES)
+        for name, default in (("freeze", None), ("images", "all")):
+            value = getattr(self, name)
+            require(
+                bool(self.run) or value == default, f"init.{name}={value} needs init.run=outputs/<run> to start from"
+            )
+
+
+@dataclass
 class TrainConfig:
     seed: int = 0
     resume: str | None = None
     pause_at: int | None = None
+    init: InitConfig = field(default_factory=InitConfig)
     data: DataConfig = field(default_factory=DataConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     model: dict[str, Any] = field(default_factory=dict)
@@ -139,7 +157,7 @@ class PredictConfig:
     device: str = "auto"
 
 
-TYPED_NODES: dict[str, type] = {"data": DataConfig, "trainer": TrainerConfig}
+TYPED_NODES: dict[str, type] = {"init": InitConfig, "data": DataConfig, "trainer": TrainerConfig}
 GROUPS = ("model", "data", "augmentation", "optimizer", "scheduler", "trainer", "experiment")
 
 # How many arguments each open node is called with besides its own settings.
@@ -165,6 +183,7 @@ def check(config: DictConfig, overrides: Sequence[str] = ()) -> None:
     for name, positional in _NODES.items():
         check_signature(name, OmegaConf.select(config, name), positional)
     data, trainer = typed(config)
+    OmegaConf.to_object(config.init)
     require(0 <= config.seed < 2**63, f"seed={config.seed} must not be negative, nor above 2**63 - 1")
     require(config.pause_at is None or config.pause_at >= 1, f"pause_at={config.pause_at} must be at least 1, or null")
     warmup = config.scheduler.get("warmup_epochs", 0)

@@ -14,3 +14,6 @@ class Interrupted(BaseException):
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"stopped by signal {signal_number}")
         self.signal_number = signal_number
+
+    def __reduce__(self) -> tuple[type, tuple[int]]:
+        return type(self), (self.signal_number,)  # a worker's interruption reaches the process that started it

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from src.commandline import run_command
 from src.config import GROUPS, TrainConfig, check, require
-from src.results.run_folder import RunFolder, relative
+from src.results.run_folder import RunFolder, find, relative
 from src.search.jobs import require_same
 from src.search.plugins import register_sweepers
 
@@ -33,7 +33,10 @@ def train(config: DictConfig) -> None:
 
         from src.training.run import execute  # imports torch: not before it is needed
 
-        execute(config, folder)
+        together = HydraConfig.get().runtime.choices["hydra/launcher"] != "basic"
+        execute(config, folder, quiet=together)
+        if together:
+            print(f"{folder.path}: {folder.load_result()['status']}", flush=True)
 
 
 def started(config: DictConfig, folder: RunFolder, overrides: list[str]) -> DictConfig:
@@ -41,6 +44,8 @@ def started(config: DictConfig, folder: RunFolder, overrides: list[str]) -> Dict
     unknown = set(config) - {entry.name for entry in fields(TrainConfig)}
     require(not unknown, f"{', '.join(sorted(unknown))} is not a setting of a run")
     check(config, overrides)
+    if config.init.run:
+        find(config.init.run, "init.run")
     folder.require_free()
     config.choices = {group: HydraConfig.get().runtime.choices.get(group) for group in GROUPS}
     folder.save_config(config)

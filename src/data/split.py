@@ -15,24 +15,33 @@ from src.errors import UserError
 class Splits:
     """`validation` are images held out of the training set: None with data.validation=test or none."""
 
+    dataset: ImageDataset
     train: LabelledImages
     validation: LabelledImages | None
     test: LabelledImages
-    classes: Classes
+    train_indices: Tensor  # places among the training images of the data set
+    validation_indices: Tensor | None
+
+    @property
+    def classes(self) -> Classes:
+        return self.dataset.classes
 
 
-def split(dataset: ImageDataset, settings: DataConfig) -> Splits:
-    """Splits the training images as data.validation says, then cuts them down to data.limit."""
-    train, validation, labels = dataset.train, None, dataset.train.labels
-    if settings.validation in ("holdout", "fold"):
-        if settings.validation == "holdout":
-            kept, held_out = holdout(labels, settings.holdout, settings.split_seed)
-        else:
-            kept, held_out = fold(labels, settings.fold, settings.folds, settings.split_seed)
-        train, validation = dataset.train[kept], dataset.train[held_out]
+def split(dataset: ImageDataset, settings: DataConfig, pool: Tensor | None = None) -> Splits:
+    """Splits the training images as data.validation says, then cuts them down to data.limit.
+
+    `pool` are the indices of those that may be used at all, sorted; None means all.
+    """
+    kept, held_out = torch.arange(len(dataset.train)) if pool is None else pool, None
+    labels = dataset.train.labels[kept]
+    if settings.validation == "holdout":
+        kept, held_out = (kept[part] for part in holdout(labels, settings.holdout, settings.split_seed))
+    if settings.validation == "fold":
+        kept, held_out = (kept[part] for part in fold(labels, settings.fold, settings.folds, settings.split_seed))
     if settings.limit is not None:
-        train = train[limit(train.labels, settings.limit, settings.split_seed)]
-    return Splits(train, validation, dataset.test, dataset.classes)
+        kept = kept[limit(dataset.train.labels[kept], settings.limit, settings.split_seed)]
+    validation = None if held_out is None else dataset.train[held_out]
+    return Splits(dataset, dataset.train[kept], validation, dataset.test, kept, held_out)
 
 
 def shuffled_by_class(labels: Tensor, seed: int) -> list[Tensor]:

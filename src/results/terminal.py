@@ -15,11 +15,11 @@ MEASURE_SECONDS = 2.0  # how long the first steps are timed before the cost of t
 
 
 class Terminal:
-    """Prints to standard output and appends to `log`; where the output is no terminal, plain lines and no bar."""
+    """Prints to standard output, unless `quiet`, and appends to `log`; no bar where the output is no terminal."""
 
-    def __init__(self, log: Path, console: Console | None = None) -> None:
+    def __init__(self, log: Path, quiet: bool = False, console: Console | None = None) -> None:
         self.log = log
-        self.console = console or Console(highlight=False, markup=False, soft_wrap=True)
+        self.console = console or Console(highlight=False, markup=False, soft_wrap=True, quiet=quiet)
 
     def say(self, text: str = "") -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -52,7 +52,7 @@ class LiveTable:
             TextColumn("batches, loss {task.fields[loss]:.3f}"),
             console=terminal.console,
             transient=True,
-            disable=not terminal.console.is_terminal,
+            disable=terminal.console.quiet or not terminal.console.is_terminal,
         )
         self.task = self.bar.add_task("", total=batches, loss=float("nan"))
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -10,12 +11,22 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from src.config import require
+from src.results.comparison import METRIC
 from src.search.jobs import Sweep
 from src.search.space import listed
 
 
+@dataclass
+class GridConfig:
+    """`hydra/sweeper=basic`, Hydra's default, as it is here: hydra.sweeper.metric=metrics.val.loss and so on."""
+
+    _target_: str = "hydra_plugins.cifarlab.Grid"
+    metric: str = METRIC  # what the table's rows are compared by: any number of result.json
+    direction: str = "maximize"  # or minimize
+
+
 class Grid(Sweeper):
-    """Runs the product of all values; see conf/hydra/sweeper/grid.yaml."""
+    """Runs the product of all values."""
 
     def __init__(self, metric: str, direction: str) -> None:
         self.metric, self.direction = metric, direction

@@ -1,12 +1,16 @@
 """The jobs of one sweep: their folders, the check of all before the first, the launch, the table at the end."""
 
+import multiprocessing
+import os
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
@@ -17,7 +21,7 @@ from src.errors import Interrupted
 from src.overrides import quoted, quoted_override
 from src.results.comparison import DIRECTIONS, Comparison, compare
 from src.results.records import Record, differences, flatten, read_record
-from src.results.run_folder import RunFolder, relative
+from src.results.run_folder import RunFolder, find, relative
 from src.results.sweep_table import sweep_text, write_sweep
 
 
@@ -60,6 +64,8 @@ class Sweep:
             with open_dict(config):
                 del config["hydra"]
             check(config, overrides)
+            if config.init.run:
+                find(config.init.run, "init.run")
             config.choices = choices
             folder = RunFolder(self.folder / folder_name(number, overrides, swept))
             require_same(folder, config)
@@ -78,7 +84,28 @@ class Sweep:
         batch = [
             [*job.overrides, *control, directory, quoted("hydra.sweep.subdir", job.folder.path.name)] for job in jobs
         ]
-        self.launcher.launch(batch, initial_job_idx=0)
+        with self.signals():
+            self.launcher.launch(batch, initial_job_idx=0)
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Where jobs have processes of their own, leaves it to them to save and end: Ctrl-C reaches them, SIGTERM is
+        passed on. A job within this process sees to it itself.
+        """
+        if self.config.hydra.runtime.choices["hydra/launcher"] == "basic":
+            yield
+            return
+
+        def pass_on(number: int, _frame: FrameType | None) -> None:
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid, number)
+
+        before = [signal.signal(signal.SIGINT, lambda *_: None), signal.signal(signal.SIGTERM, pass_on)]
+        try:
+            yield
+        finally:
+            for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+                signal.signal(number, handler)
 
     def compare(self, jobs: Sequence[Job]) -> Comparison:
         return compare([job.record() for job in jobs], self.metric, self.direction)

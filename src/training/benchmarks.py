@@ -22,7 +22,7 @@ from src.training.device import Placement
 from src.training.interruption import StopRequest
 from src.training.learner import Learner
 from src.training.loop import train_epoch
-from src.training.prepare import load_data, make_learner, make_loader, make_preprocess
+from src.training.prepare import load_data, make_learner, make_loader, make_network, make_preprocess
 from src.training.session import Run, Session
 
 Rounds = list[tuple[float, float]]
@@ -83,10 +83,10 @@ def compare_augmentation(config: DictConfig, name: str, placement: Placement) ->
 
 
 def _bare_side(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[int], None]:
-    learner = make_learner(config, placement, Augmentation(), batches_per_epoch=1)
+    learner = make_learner(config, make_network(config, placement), placement, Augmentation(), batches_per_epoch=1)
     images, labels = (tensor[: config.data.batch_size].to(placement.device) for tensor in (train.images, train.labels))
     inputs = learner.preprocess.normalise(learner.preprocess.pixels(images))
-    learner.model.train()
+    learner.train()
 
     def steps(count: int) -> None:
         for _ in range(count):
@@ -108,7 +108,7 @@ def _loop_side(config: DictConfig, train: LabelledImages, placement: Placement) 
     loader, augmentation = make_loader(config, train, placement)
     settings = typed(config)[1]
     run = Run(
-        learner=make_learner(config, placement, augmentation, len(loader)),
+        learner=make_learner(config, make_network(config, placement), placement, augmentation, len(loader)),
         loader=loader,
         validation=None,
         classes=None,

@@ -10,7 +10,7 @@ from src.data.images import Classes
 from src.errors import UserError
 from src.results.history import Row
 from src.results.run_folder import write_atomically
-from src.training.learner import Learner
+from src.training.learner import Learner, load_trained_state, trained_state
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Progress:
 def save_checkpoint(path: Path, learner: Learner, progress: Progress, classes: Classes, fingerprint: str) -> None:
     """Writes `model` (the plain state dict), `optimizer`, `epoch`, `step` and the rest to `path`."""
     content = {
-        "model": learner.model.state_dict(),
+        "model": trained_state(learner.network, learner.frozen_name),
         "optimizer": learner.optimizer.state_dict(),
         "scheduler": learner.scheduler.state_dict(),
         "scaler": learner.scaler.state_dict(),
@@ -70,7 +70,7 @@ def _damaged(path: Path, reason: str) -> str:
 
 def restore(content: dict[str, Any], learner: Learner, progress: Progress) -> None:
     """Puts the learner, torch's global generators and `progress` into the saved state."""
-    learner.model.load_state_dict(content["model"])
+    load_trained_state(learner.network, content["model"], learner.frozen_name)
     learner.optimizer.load_state_dict(content["optimizer"])
     learner.scheduler.load_state_dict(content["scheduler"])
     if content["scaler"]:  # a run that began in another precision has none

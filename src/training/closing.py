@@ -22,6 +22,7 @@ from src.results.terminal import Terminal
 from src.tables import format_table, percent
 from src.training.checkpoint import Progress, load_checkpoint
 from src.training.evaluation import compute_logits
+from src.training.learner import load_trained_state
 from src.training.session import Run, diverged
 
 INTERESTING = (
@@ -50,7 +51,7 @@ def put_back(run: Run) -> tuple[str, dict[str, Any]]:
     """Gives the network the weights of the best checkpoint, or of the last where none was chosen."""
     name = "best" if run.chooses_checkpoint and run.folder.checkpoint("best").exists() else "last"
     content = load_checkpoint(run.folder.checkpoint(name))
-    run.learner.model.load_state_dict(content["model"])
+    load_trained_state(run.learner.network, content["model"], run.learner.frozen_name)
     return name, content
 
 

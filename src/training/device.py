@@ -8,6 +8,7 @@ from torch import nn
 
 from src.config import TrainerConfig
 from src.errors import UserError
+from src.training.gpus import claim_gpu
 
 _DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -44,6 +45,9 @@ class Placement:
 def choose_placement(settings: TrainerConfig) -> Placement:
     """Resolves every `auto`. Raises UserError for a device or precision that this machine has not."""
     device = torch.device(_device_name(settings.device))
+    if device.type == "cuda" and torch.cuda.device_count() > 1:
+        device = torch.device("cuda", claim_gpu(torch.cuda.device_count()))
+        torch.cuda.set_device(device)
     precision = settings.precision
     if precision == "auto":
         precision = _fastest_precision(device)

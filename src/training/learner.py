@@ -33,9 +33,15 @@ class Preprocess:
 
 @dataclass
 class Learner:
-    """The parts that one optimizer step needs. `objective` is `batch_loss`, compiled or not."""
+    """The parts that one optimizer step needs. `objective` is `batch_loss`, compiled or not.
 
+    `model` is what the batches go through: the whole `network` or, where its frozen features are cached, its head.
+    """
+
+    network: nn.Module
     model: nn.Module
+    frozen: nn.Module | None  # the part of `model` that stays in evaluation mode
+    frozen_name: str | None  # the part of `network` that checkpoints leave to the base
     preprocess: Preprocess
     augmentation: Augmentation
     placement: Placement
@@ -43,6 +49,12 @@ class Learner:
     scheduler: LambdaLR
     scaler: torch.amp.GradScaler
     objective: Callable[[Tensor, Tensor, tuple[Tensor, ...]], tuple[Tensor, Tensor]]
+
+    def train(self) -> None:
+        """Training mode for all that is trained."""
+        self.model.train()
+        if self.frozen is not None:
+            self.frozen.eval()
 
     @property
     def lr(self) -> float:
@@ -63,3 +75,15 @@ def make_objective(
         return loss, (logits.detach().argmax(dim=1) == labels).sum()
 
     return batch_loss
+
+
+def trained_state(network: nn.Module, frozen: str | None) -> dict[str, Tensor]:
+    """What a checkpoint holds of the network: all but its frozen part, which the base's own checkpoint holds."""
+    state = network.state_dict()
+    return {name: value for name, value in state.items() if not (frozen and name.startswith(f"{frozen}."))}
+
+
+def load_trained_state(network: nn.Module, state: dict[str, Tensor], frozen: str | None) -> None:
+    """Puts back what `trained_state` gave; raises RuntimeError, as PyTorch does, for other keys or shapes."""
+    rest = {name: value for name, value in network.state_dict().items() if frozen and name.startswith(f"{frozen}.")}
+    network.load_state_dict({**rest, **state})

@@ -43,7 +43,7 @@ def fit(run: Run, progress: Progress) -> str:
 def train_epoch(run: Run, progress: Progress, session: Session) -> bool:
     """One epoch, or what is left of it; False where the time ran out before its end."""
     learner, batches, accumulate = run.learner, len(run.loader), run.settings.accumulate
-    learner.model.train()
+    learner.train()
     for images, labels in run.loader.batches(progress.epoch, start=progress.batch):
         place = (run.seed, progress.epoch, progress.batch, AUGMENTATION)
         draws = learner.augmentation.draw(make_generator(*place, device=images.device), len(labels))

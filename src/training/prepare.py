@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -11,9 +11,11 @@ from src.config import build, call, typed
 from src.data.augment import Augmentation
 from src.data.images import LabelledImages
 from src.data.loading import PerImageLoader, ResidentLoader
-from src.data.split import Splits, split
+from src.data.split import Splits
 from src.errors import UserError
+from src.training.base import freeze, split_as_configured, take_weights
 from src.training.device import Placement
+from src.training.features import AsGiven
 from src.training.learner import Learner, Preprocess, make_objective
 
 
@@ -24,13 +26,13 @@ def load_data(config: DictConfig) -> Splits:
     if expected not in (None, found):
         raise UserError(f"data.num_classes={expected}, but the data set has {found} classes; leave it as it is.")
     config.data.num_classes = found
-    return split(dataset, typed(config)[0])
+    return split_as_configured(dataset, config)
 
 
 def make_network(config: DictConfig, placement: Placement) -> nn.Module:
-    """The config's network on its device, its weights drawn from `config.seed`.
+    """The config's network on its device: weights drawn from `config.seed`, or taken from init.run.
 
-    Raises UserError where it does not take the data's images or give one logit per class.
+    Raises UserError where it does not take the data's images, give one logit per class, or fit init.run.
     """
     torch.manual_seed(config.seed)
     network = placement.place(build(config, "model"))
@@ -42,6 +44,8 @@ def make_network(config: DictConfig, placement: Placement) -> nn.Module:
     network.train(was_training)
     if output.shape != (1, classes):
         raise UserError(f"model gives {tuple(output.shape[1:])} outputs per image; the data has {classes} classes.")
+    if config.init.run:
+        take_weights(network, OmegaConf.to_object(config.init))
     return network
 
 
@@ -50,13 +54,20 @@ def make_preprocess(config: DictConfig, placement: Placement) -> Preprocess:
 
 
 def make_learner(
-    config: DictConfig, placement: Placement, augmentation: Augmentation, batches_per_epoch: int
+    config: DictConfig,
+    network: nn.Module,
+    placement: Placement,
+    augmentation: Augmentation,
+    batches_per_epoch: int,
+    on_features: bool = False,
 ) -> Learner:
-    """The network with its optimizer and schedule, at the start of training."""
+    """The network with its optimizer and schedule, at the start of training; its head alone with `on_features`."""
     _, settings = typed(config)
-    network = make_network(config, placement)
-    preprocess = make_preprocess(config, placement)
-    optimizer = call(config, "optimizer", build(config, "optimizer"), network.parameters())
+    frozen = freeze(network, OmegaConf.to_object(config.init))
+    model = network.head if on_features else network
+    preprocess = (AsGiven if on_features else Preprocess)(config.data.mean, config.data.std, placement)
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = call(config, "optimizer", build(config, "optimizer"), weights)
     schedule: Callable[[float, int], float] = build(config, "scheduler")
     for epoch in (0.0, settings.epochs / 2, float(settings.epochs)):
         call(config, "scheduler", schedule, epoch, settings.epochs)  # its mistakes show now, not at the last step
@@ -64,11 +75,23 @@ def make_learner(
     scheduler = call(
         config, "scheduler", LambdaLR, optimizer, lambda step: schedule(step / steps_per_epoch, settings.epochs)
     )
-    objective = make_objective(network, preprocess, augmentation, placement, settings.label_smoothing)
+    objective = make_objective(model, preprocess, augmentation, placement, settings.label_smoothing)
     if settings.compile:
         objective = torch.compile(objective, fullgraph=True, dynamic=False)
     scaler = torch.amp.GradScaler(placement.device.type, enabled=placement.needs_scaler)
-    return Learner(network, preprocess, augmentation, placement, optimizer, scheduler, scaler, objective)
+    return Learner(
+        network,
+        model,
+        None if on_features else frozen,
+        config.init.freeze,
+        preprocess,
+        augmentation,
+        placement,
+        optimizer,
+        scheduler,
+        scaler,
+        objective,
+    )
 
 
 def make_loader(

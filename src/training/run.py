@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from src.config import choice, typed
-from src.data.images import fingerprint
+from src.data.images import LabelledImages, fingerprint
 from src.data.loading import AUGMENTATION
 from src.data.seeds import make_generator
 from src.data.split import Splits
@@ -20,13 +20,15 @@ from src.results.environment import describe_environment, exact_command
 from src.results.history import write_history
 from src.results.run_folder import RunFolder, write_text
 from src.results.terminal import LiveTable, Terminal
+from src.training.base import seen_by_base
 from src.training.checkpoint import Progress, load_checkpoint, restore
 from src.training.closing import close_run, close_rung
 from src.training.device import Placement, choose_placement
+from src.training.features import cached, can_be_cached
 from src.training.interruption import StopRequest, stop_on_signals
-from src.training.learner import Learner
+from src.training.learner import Learner, Preprocess
 from src.training.loop import fit
-from src.training.prepare import load_data, make_learner, make_loader
+from src.training.prepare import load_data, make_learner, make_loader, make_network
 from src.training.session import Run
 
 WATCHED = {
@@ -37,8 +39,10 @@ WATCHED = {
 }
 
 
-def execute(config: DictConfig, folder: RunFolder) -> None:
+def execute(config: DictConfig, folder: RunFolder, quiet: bool = False) -> None:
     """Trains, or goes on training, in `folder`, and leaves result.json there however it ends.
+
+    With `quiet` only the run's log is written.
 
     While it trains the status is "running"; a run that was killed keeps it. Raises UserError for what the user can
     mend, Interrupted after a signal.
@@ -50,7 +54,7 @@ def execute(config: DictConfig, folder: RunFolder) -> None:
         "commands": [*before.get("commands", []), exact_command()],
         "rungs": before.get("rungs", {}),
     }
-    terminal, progress = Terminal(folder.log), Progress()
+    terminal, progress = Terminal(folder.log, quiet), Progress()
     _record(folder, "running", progress, facts)
     try:
         with stop_on_signals() as stop:
@@ -112,9 +116,12 @@ def train_and_evaluate(
     placement = choose_placement(settings)
     splits = load_data(config)
     folder.save_config(config)
-    loader, augmentation = make_loader(config, splits.train, placement)
-    learner = make_learner(config, placement, augmentation, len(loader))
-    summary = summarise(learner.model, data.image_size)
+    network = make_network(config, placement)
+    on_features = can_be_cached(network, config)
+    inputs = cached(splits, network, config, placement, terminal.say) if on_features else splits
+    loader, augmentation = make_loader(config, inputs.train, placement)
+    learner = make_learner(config, network, placement, augmentation, len(loader), on_features)
+    summary = summarise(network, data.image_size)
     write_text(folder.summary, f"{summary}\n")
     facts |= _known_at_the_start(config, splits, summary, placement)
     _record(folder, "running", progress, facts)
@@ -125,13 +132,13 @@ def train_and_evaluate(
         resume_from(folder, learner, progress, facts["data"]["fingerprint"])
         terminal.say(f"going on after epoch {progress.epoch}, batch {progress.batch}\n")
 
-    watched = splits.test if data.validation == "test" else splits.validation
+    watched = inputs.test if data.validation == "test" else inputs.validation
     table = LiveTable(
         terminal, settings.epochs, len(loader), len(splits.train), len(watched or ()), WATCHED[data.validation]
     )
     with Board(folder.path, purge_step=progress.epoch + 1 if progress.step else 0) as board:
         if progress.step == 0:
-            board.opening(OmegaConf.to_yaml(config), str(summary), _as_trained(learner, loader, config.seed))
+            board.opening(OmegaConf.to_yaml(config), str(summary), _as_trained(config, splits.train, placement))
         run = Run(
             learner=learner,
             loader=loader,
@@ -153,7 +160,7 @@ def train_and_evaluate(
             facts |= close_rung(run)
             facts["rungs"][str(progress.epoch)] = {"metrics": facts["metrics"]}
         else:
-            facts |= close_run(run, progress, splits, splits, config, board, terminal)
+            facts |= close_run(run, progress, splits, inputs, config, board, terminal)
 
 
 def resume_from(folder: RunFolder, learner: Learner, progress: Progress, fingerprint: str) -> None:
@@ -179,6 +186,7 @@ def _known_at_the_start(config: DictConfig, splits: Splits, summary: Summary, pl
             "train_images": len(splits.train),
             "validation_images": len(splits.validation or ()),
             "test_images": len(splits.test),
+            "seen_by_base": _seen(splits, config),
             "fingerprint": fingerprint(splits.train, splits.validation, splits.test),
         },
         "environment": describe_environment(placement.description),
@@ -211,11 +219,19 @@ def _heading(config: DictConfig, folder: RunFolder, splits: Splits, device: str)
     )
 
 
-def _as_trained(learner: Learner, loader: Any, seed: int) -> torch.Tensor:
+def _as_trained(config: DictConfig, train: LabelledImages, placement: Placement) -> torch.Tensor:
     """The first 32 training images of the run as the network gets them, before normalisation."""
+    loader, augmentation = make_loader(config, train, placement)
     images, _ = next(iter(loader.batches(0)))
-    draws = learner.augmentation.draw(make_generator(seed, 0, 0, AUGMENTATION, device=images.device), len(images))
-    return learner.augmentation(learner.preprocess.pixels(images), draws)[:32]
+    draws = augmentation.draw(make_generator(config.seed, 0, 0, AUGMENTATION, device=images.device), len(images))
+    return augmentation(Preprocess([0, 0, 0], [1, 1, 1], placement).pixels(images), draws)[:32]
+
+
+def _seen(splits: Splits, config: DictConfig) -> int:
+    """How many of the images that validate had trained the base: they make its heads look better than they are."""
+    if splits.validation_indices is None:
+        return 0
+    return int(torch.isin(splits.validation_indices, seen_by_base(splits.dataset, config)).sum())
 
 
 def _record(

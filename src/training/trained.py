@@ -13,7 +13,7 @@ from src.results.run_folder import RunFolder, find
 from src.training.checkpoint import load_checkpoint
 from src.training.device import Placement, choose_placement
 from src.training.evaluation import compute_logits
-from src.training.learner import Preprocess
+from src.training.learner import Preprocess, load_trained_state
 from src.training.prepare import make_network, make_preprocess
 
 
@@ -48,7 +48,7 @@ def load_trained(run: str, checkpoint: str | None, device: str) -> Trained:
     network = make_network(config, placement)
     content = load_checkpoint(folder.checkpoint(name))
     try:
-        network.load_state_dict(content["model"])
+        load_trained_state(network, content["model"], config.init.freeze)
     except RuntimeError as error:
         raise UserError(
             f"{folder.checkpoint(name)} does not fit the network that {folder.config} describes: "

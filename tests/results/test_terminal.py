@@ -9,7 +9,7 @@ ROW = {"train_loss": 4.0, "train_top1": 0.1, "val_loss": None, "val_top1": None,
 
 def test_piped_output_is_plain_aligned_rows_and_goes_into_the_log(tmp_path):
     out = StringIO()
-    terminal = Terminal(tmp_path / "log", Console(file=out, highlight=False, markup=False, soft_wrap=True))
+    terminal = Terminal(tmp_path / "log", console=Console(file=out, highlight=False, markup=False, soft_wrap=True))
     with LiveTable(terminal, epochs=12, batches=5, train_images=100, watched_images=0, watched="") as table:
         table.looked(epoch=0, batch=3, images=60, loss_sum=240.0)
         for epoch in (1, 2):

@@ -85,7 +85,7 @@ def test_a_smaller_last_group_of_batches_is_averaged_over_its_own(small, trained
     assert groups.load_result()["steps"] == 2  # of 150 images and of 50
 
     config = small("data.batch_size=50", *settings)
-    learner = make_learner(config, PLACEMENT, Augmentation(), 4)
+    learner = make_learner(config, make_network(config, PLACEMENT), PLACEMENT, Augmentation(), 4)
     loader, _ = make_loader(config, load_data(config).train, PLACEMENT)
     batches = list(loader.batches(0))
     for group in (batches[:3], batches[3:]):
