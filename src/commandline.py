@@ -96,7 +96,7 @@ def explain(error: BaseException, name: str) -> str:
 
 def register_resolvers() -> None:
     """The names of run folders. Each ends in random digits: runs started in the same second must not share one."""
-    for resolver in (run_folder, sweep_folder):
+    for resolver in (run_folder, sweep_folder, report_folder):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, use_cache=True, replace=True)
 
 
@@ -110,6 +110,11 @@ def run_folder(resume: str | None, model: str, experiment: str | None) -> str:
 def sweep_folder() -> str:
     """outputs/2026-11-23_21-30-01_sweep_3fa9, which holds the folders of its jobs."""
     return f"outputs/{_now()}_sweep_{secrets.token_hex(2)}"
+
+
+def report_folder() -> str:
+    """outputs/2026-11-23_21-30-01_report_3fa9."""
+    return f"outputs/{_now()}_report_{secrets.token_hex(2)}"
 
 
 def _now() -> str:

@@ -157,6 +157,13 @@ class PredictConfig:
     device: str = "auto"
 
 
+@dataclass
+class ReportConfig:
+    runs: Any = None
+    metric: str = "metrics.val.top1"
+    direction: str = "maximize"
+
+
 TYPED_NODES: dict[str, type] = {"init": InitConfig, "data": DataConfig, "trainer": TrainerConfig}
 GROUPS = ("model", "data", "augmentation", "optimizer", "scheduler", "trainer", "experiment")
 
@@ -170,6 +177,7 @@ def register_schemas() -> None:
     ConfigStore.instance().store(name="benchmark_schema", node=BenchmarkConfig)
     ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)
     ConfigStore.instance().store(name="predict_schema", node=PredictConfig)
+    ConfigStore.instance().store(name="report_schema", node=ReportConfig)
 
 
 def check(config: DictConfig, overrides: Sequence[str] = ()) -> None:

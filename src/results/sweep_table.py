@@ -17,7 +17,7 @@ def sweep_text(comparison: Comparison) -> str:
     header, rows, align = cells(comparison)
     parts = [format_table(header, rows, align), *notes(comparison)]
     if comparison.unfinished:
-        parts.append(format_table(*_unfinished(comparison)))
+        parts.append(format_table(*unfinished(comparison)))
     return "\n\n".join(parts)
 
 
@@ -25,7 +25,7 @@ def sweep_markdown(comparison: Comparison) -> str:
     header, rows, align = cells(comparison)
     parts = [format_markdown(header, rows, align), *notes(comparison)]
     if comparison.unfinished:
-        parts.append(format_markdown(*_unfinished(comparison)))
+        parts.append(format_markdown(*unfinished(comparison)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -117,6 +117,12 @@ def cost_of_halving(comparison: Comparison) -> str:
     )
 
 
+def unfinished(comparison: Comparison) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """Header and rows of the runs that have not come to their end."""
+    rows = [(r.folder.path.name, r.status, r.reason or "-") for r in comparison.unfinished]
+    return ("not completed", "status", "reason"), rows
+
+
 def _numbers(row: SettingRow, metric: str) -> list[str]:
     if row.spread is None:
         return ["-", "-", "-", "0"]
@@ -132,8 +138,3 @@ def _numbers(row: SettingRow, metric: str) -> list[str]:
 def _digits(row: SettingRow) -> str:
     std = "-" if row.spread.std is None else f"{row.spread.std:.6f}"
     return f"{row.spread.mean:.6f} ({std})"
-
-
-def _unfinished(comparison: Comparison) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-    rows = [(r.folder.path.name, r.status, r.reason or "-") for r in comparison.unfinished]
-    return ("not completed", "status", "reason"), rows

@@ -38,7 +38,8 @@ class Placement:
     def description(self) -> str:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         precision = next(name for name, dtype in _DTYPES.items() if dtype == self.autocast_dtype)
-        threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
+        count = torch.get_num_threads()
+        threads = f", {count} thread{'s' * (count > 1)}" if self.device.type == "cpu" else ""
         return f"{name}{threads}, {precision}"
 
 

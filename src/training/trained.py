@@ -1,4 +1,4 @@
-"""The network of a run that has been trained: what `src.evaluate` and `src.predict` work with."""
+"""The network of a run that has been trained: what `src.evaluate`, `src.predict` and `src.report` work with."""
 
 from dataclasses import dataclass, replace
 
@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from src.config import DEVICES, TrainerConfig, require, require_choice, typed
 from src.data.images import Classes
 from src.errors import UserError
+from src.results.comparison import Comparison
+from src.results.records import Record
+from src.results.report import BestRun
 from src.results.run_folder import RunFolder, find
 from src.training.checkpoint import load_checkpoint
 from src.training.device import Placement, choose_placement
@@ -64,3 +67,18 @@ def _precision(settings: TrainerConfig, device: str) -> str:
     """The run's own, but for fp16 where there is no CUDA device: a CPU evaluates that run in fp32."""
     on_cpu = device == "cpu" or not torch.cuda.is_available()
     return "auto" if settings.precision == "fp16" and on_cpu else settings.precision
+
+
+def best_run(comparison: Comparison) -> BestRun | None:
+    """The best run of the best setting, with its logits on the test set; None where none was evaluated there."""
+
+    def value(record: Record) -> float:
+        return record.metric(comparison.metric) or 0.0
+
+    for row in comparison.rows:
+        for record in sorted(row.records, key=value, reverse=True):
+            if record.folder.test_logits.exists():
+                saved = torch.load(record.folder.test_logits, weights_only=True)
+                content = load_checkpoint(record.folder.checkpoint(record.result.get("evaluated") or "last"))
+                return BestRun(record, saved["logits"], saved["labels"], Classes(**content["classes"]))
+    return None
