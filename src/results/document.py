@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from src.tables import format_markdown
 
 CSS = """
-body { font: 16px/1.55 Georgia, serif; color: #222; max-width: 66rem; margin: 2.5rem auto; padding: 0 1rem }
+body { font: 16px/1.55 Georgia, serif; color: #222; max-width: 72rem; margin: 2.5rem auto; padding: 0 1rem }
 h1 { font-size: 1.9rem; margin-bottom: .3rem }
 h2 { font-size: 1.3rem; margin-top: 2.4rem; border-bottom: 1px solid #ccc }
 table { border-collapse: collapse; font: 13px/1.4 system-ui, sans-serif; margin: 1rem 0 }

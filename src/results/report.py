@@ -35,17 +35,17 @@ class BestRun:
 
 def build_report(records: Sequence[Record], comparison: Comparison, best: BestRun | None) -> list[Block]:
     """All sections for which there are runs."""
-    rows = report_rows(records)
+    rows, search = report_rows(records), searched(records)
     blocks: list[Block] = [Heading("CIFAR-100 experiments", 1), Paragraph(_opening(records))]
     if rows:
-        blocks += _beside_the_report(rows)
+        blocks += _beside_the_report(rows, search)
         blocks += _claims(rows)
     named = rows or {described(row): row.records for row in comparison.rows if row.spread}
     blocks += [*_curves(named), *_overfitting(named)]
     blocks += [Heading("All settings"), Table(*cells(comparison)), *map(Paragraph, notes(comparison))]
     if comparison.unfinished:
         blocks.append(Table(*unfinished(comparison), "<<<"))
-    blocks += _search(records, comparison)
+    blocks += _search(search)
     if best:
         blocks += _mistakes(best)
     return [*blocks, Heading("How to get these figures again"), Commands(commands(records))]
@@ -63,6 +63,13 @@ def report_rows(records: Sequence[Record]) -> dict[str, list[Record]]:
     chosen = max(budgets.values(), key=lambda group: (len({_name(r) for r in group}), len(group), budget(group[0])))
     rows = {name: [record for record in chosen if _name(record) == name] for name in EXPERIMENTS}
     return {name: members for name, members in rows.items() if members}
+
+
+def searched(records: Sequence[Record]) -> Comparison | None:
+    """The candidates of the report's search, best first; None where none has been validated."""
+    found = [record for record in records if _name(record) == "search"]
+    comparison = compare(found)
+    return comparison if comparison.rows and comparison.rows[0].spread else None
 
 
 def budget(record: Record) -> tuple[int, int]:
@@ -105,7 +112,7 @@ def _opening(records: Sequence[Record]) -> str:
     return text + " Intervals are Student's, 95 %; differences are paired by seed."
 
 
-def _beside_the_report(rows: Mapping[str, Sequence[Record]]) -> Iterator[Block]:
+def _beside_the_report(rows: Mapping[str, Sequence[Record]], search: Comparison | None) -> Iterator[Block]:
     epochs, images = budget(next(iter(rows.values()))[0])
     yield Heading("The course report's experiments, and ours")
     yield Paragraph(
@@ -129,7 +136,10 @@ def _beside_the_report(rows: Mapping[str, Sequence[Record]]) -> Iterator[Block]:
     lines = []
     for name, experiment in EXPERIMENTS.items():
         its = [name, percent(experiment.accuracy) + (" *" if experiment.remark else ""), experiment.time]
-        lines.append([*its, *(_ours(rows[name]) if name in rows else ["-"] * 8)])
+        ours = _ours(rows[name], ACCURACY) if name in rows else ["-"] * 8
+        if name == "search" and search:
+            ours = _ours(search.rows[0].records, search.metric)
+        lines.append([*its, *ours])
     yield Table(header, lines, "<>>>>>>>>><")
     remarks = [f"{name}: {experiment.remark}" for name, experiment in EXPERIMENTS.items() if experiment.remark]
     yield Paragraph(f"* {'; '.join(remarks)}.")
@@ -137,8 +147,8 @@ def _beside_the_report(rows: Mapping[str, Sequence[Record]]) -> Iterator[Block]:
         yield Paragraph("The rows differ in width: those of unequal width are not to be compared with each other.")
 
 
-def _ours(members: Sequence[Record]) -> list[str]:
-    s, (epochs, images) = measured(members, ACCURACY), budget(members[0])
+def _ours(members: Sequence[Record], metric: str) -> list[str]:
+    s, (epochs, images) = measured(members, metric), budget(members[0])
     interval = "-" if s.margin is None else f"{100 * s.low:.2f} .. {100 * s.high:.2f} %"
     width, device = members[0].settings.get("model.width"), members[0].result["environment"]["device"]
     seconds = duration(sum(record.seconds for record in members) / len(members))
@@ -186,19 +196,18 @@ def _overfitting(rows: Mapping[str, Sequence[Record]]) -> Iterator[Block]:
     yield Picture("gap", "Training images as they are beside validation, mean over the runs.", gaps(rows))
 
 
-def _search(records: Sequence[Record], comparison: Comparison) -> Iterator[Block]:
-    searched = [record for record in records if record.choices.get("experiment") == f"{PREFIX}search"]
-    if not searched:
+def _search(search: Comparison | None) -> Iterator[Block]:
+    if search is None:
         return
-    best, experiment = compare(searched, comparison.metric), EXPERIMENTS["search"]
+    experiment = EXPERIMENTS["search"]
     yield Heading("The search over the head")
     yield Paragraph(
-        f"The report's best of 10 candidates: {experiment.accuracy} (0.036097) in {experiment.time}; its base had "
-        f"seen the images that validated. Ours took {duration(sum(record.seconds for record in searched))} of training."
+        f"The report's best of 10 candidates: {experiment.accuracy} (0.036097) in {experiment.time}; its base had seen "
+        f"the images that validated. Ours took {duration(sum(r.seconds for r in search.records))} of training."
     )
-    yield Table(*cells(best))
-    yield from map(Paragraph, notes(best))
-    yield Commands(search_lines(best).splitlines())
+    yield Table(*cells(search))
+    yield from map(Paragraph, notes(search))
+    yield Commands(search_lines(search).splitlines())
 
 
 def _mistakes(best: BestRun) -> Iterator[Block]:

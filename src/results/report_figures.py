@@ -47,5 +47,5 @@ def gaps(rows: Mapping[str, Sequence[Record]]) -> Figure:
     ax.invert_yaxis()
     ax.set(xlabel="accuracy", xlim=(0, 1))
     ax.grid(axis="x", alpha=0.3)
-    ax.legend(fontsize=9, loc="lower right")
+    figure.legend(fontsize=9, loc="outside upper center", ncols=2)
     return figure
