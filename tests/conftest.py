@@ -1,10 +1,12 @@
 """Tests compose the project's own configs and train on small sets of drawn images: no network, no data set."""
 
+import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from src.commandline import CONFIGS, register_resolvers
-from src.config import register_schemas
+from src.config import GROUPS, register_schemas
+from src.results.history import write_history
+from src.results.records import Record, read_record
 from src.results.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,6 +81,41 @@ def train_in(path: Path, config: DictConfig) -> RunFolder:
         folder.save_config(config)
         execute(config, folder)
     return folder
+
+
+@pytest.fixture
+def recorded(composed: Callable[..., DictConfig], tmp_path: Path) -> Callable[..., Record]:
+    """recorded("model=deep", "seed=1", val=0.4, status="failed") -> the record of a run that never took place."""
+    count = itertools.count()
+
+    def record(
+        *overrides: str,
+        status: str = "completed",
+        val: float | None = None,
+        test: float | None = None,
+        train: float | None = None,
+        history: Sequence[float] = (),  # validation accuracy of each epoch
+        **result: Any,
+    ) -> Record:
+        config = composed(*overrides)
+        chosen = [text.partition("=") for text in overrides]
+        config.choices = {group: value for group, _, value in chosen if group in GROUPS}
+        folder = RunFolder(tmp_path / "runs" / f"{next(count)}_run")
+        folder.path.mkdir(parents=True)
+        folder.save_config(config)
+        tops = {"train": train, "val": val, "test": test}
+        metrics = {part: None if top1 is None else {"top1": top1} for part, top1 in tops.items()}
+        if history:
+            result["epochs"] = len(history)
+            write_history(
+                folder.history, [{"epoch": n, "val_top1": v, "val_loss": 5 - v} for n, v in enumerate(history, 1)]
+            )
+        measured = {"train_images": config.data.limit or 50_000}
+        folder.save_result({"status": status, "metrics": metrics, "seconds": 60.0, "data": measured,
+                            "environment": {"device": "CPU"}, **result})  # fmt: skip
+        return read_record(folder)
+
+    return record
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,8 @@ class Finding:
 def judge(claim: Claim, runs: Mapping[str, Sequence[Record]]) -> Finding:
     """`runs` are those of each experiment, at one budget.
 
-    Supported: the whole 95 % interval lies on the claimed side of 0 (below one point, where nothing is claimed). Budget
-    too short: it does not, and a network that should be better was still improving when it ended.
+    Supported: the whole 95 % interval lies on the claimed side of 0 (below one point, where no gain is claimed). Budget
+    too short: what would change the verdict was still improving when it ended.
     """
     missing = [name for name, _ in claim.terms if not runs.get(name)]
     if missing:
@@ -33,19 +33,22 @@ def judge(claim: Claim, runs: Mapping[str, Sequence[Record]]) -> Finding:
     difference = paired_difference(claim, runs)
     if difference is None or difference.margin is None:
         return Finding(claim, difference, "not enough runs", "the rows share fewer than two seeds")
-    low, high = difference.low, difference.high
-    if claim.expected == "negative":
-        low, high = -high, -low
+    sign = -1 if claim.expected == "negative" else 1
+    low, high = sorted((sign * difference.low, sign * difference.high))
+    unfinished = [name for name, weight in claim.terms if sign * weight > 0 and rising(runs[name])]
+    too_short = Finding(claim, difference, "budget too short", f"{', '.join(unfinished)} still improved at the end")
     if claim.expected == "nothing":
+        if low > 0:
+            return Finding(claim, difference, "not supported", "the interval lies above 0: something is gained")
+        if unfinished:
+            return too_short
         if high < POINT:
-            return Finding(claim, difference, "supported", "at most one point is gained")
-        low, high = -high, -low  # claimed is that nothing is gained: a gain contradicts
-    elif low > 0:
+            return Finding(claim, difference, "supported", "less than one point is gained")
+        return Finding(claim, difference, "not enough runs", "the interval reaches from 0 to more than a point")
+    if low > 0:
         return Finding(claim, difference, "supported", "the interval lies on the claimed side of 0")
-    better = 1 if claim.expected in ("positive", "nothing") else -1
-    unfinished = [name for name, weight in claim.terms if weight * better > 0 and rising(runs[name])]
     if unfinished:
-        return Finding(claim, difference, "budget too short", f"{', '.join(unfinished)} still improved at the end")
+        return too_short
     if high < 0:
         return Finding(claim, difference, "not supported", "the interval lies on the other side of 0")
     if difference.margin > POINT:

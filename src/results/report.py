@@ -52,7 +52,10 @@ def build_report(records: Sequence[Record], comparison: Comparison, best: BestRu
 
 
 def report_rows(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """The completed runs of each of the report's experiments, at the budget that most of them share."""
+    """The completed runs of each of the report's experiments, at the budget that most of them share.
+
+    Of an experiment that was run with several settings, these are the runs of the setting that has most of them.
+    """
     found = [record for record in records if record.status == "completed" and _name(record) in EXPERIMENTS]
     found = [record for record in found if _name(record) != "search"]
     budgets: dict[tuple[int, int], list[Record]] = {}
@@ -61,8 +64,12 @@ def report_rows(records: Sequence[Record]) -> dict[str, list[Record]]:
     if not budgets:
         return {}
     chosen = max(budgets.values(), key=lambda group: (len({_name(r) for r in group}), len(group), budget(group[0])))
-    rows = {name: [record for record in chosen if _name(record) == name] for name in EXPERIMENTS}
-    return {name: members for name, members in rows.items() if members}
+    rows: dict[str, list[Record]] = {}
+    for name in EXPERIMENTS:
+        settings = compare([record for record in chosen if _name(record) == name]).rows
+        if settings:
+            rows[name] = list(max(settings, key=lambda row: len(row.records)).records)
+    return rows
 
 
 def searched(records: Sequence[Record]) -> Comparison | None:

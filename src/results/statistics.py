@@ -1,4 +1,4 @@
-"""Means of a few runs and what they are worth: standard deviation, Student's t, paired differences."""
+"""Means of a few runs and what they are worth: standard deviation, Student's t."""
 
 import math
 import statistics
@@ -34,12 +34,6 @@ def spread(values: Sequence[float]) -> Spread:
         return Spread(mean, None, None, 1)
     std = statistics.stdev(values)
     return Spread(mean, std, student_quantile(0.975, n - 1) * std / math.sqrt(n), n)
-
-
-def paired(first: dict[object, float], second: dict[object, float]) -> Spread | None:
-    """The spread of first - second over the keys (seeds, folds) that both have; None where they share none."""
-    differences = [value - second[key] for key, value in first.items() if key in second]
-    return spread(differences) if differences else None
 
 
 def student_quantile(probability: float, freedom: int) -> float:
