@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from omegaconf import DictConfig
 
 from src.commandline import CONFIGS, run_command
-from src.config import check, require, require_choice
+from src.config import BenchmarkConfig, check, require, require_choice
 
 COMPARED = ("affine", "crop_flip")  # the augmentations that torchvision has too, image by image
 
@@ -29,7 +29,7 @@ class Comparison:
 
 def benchmark(config: DictConfig) -> None:
     """Prints one row per network and per augmentation."""
-    check(config)
+    check(config, schema=BenchmarkConfig)
     require_choice("format", config.format, ("table", "json"))
     require(config.rounds >= 1, f"rounds={config.rounds} must be at least 1")
     require(config.seconds > 0, f"seconds={config.seconds} must be above 0")

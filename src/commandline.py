@@ -95,8 +95,11 @@ def explain(error: BaseException, name: str) -> str:
 
 
 def register_resolvers() -> None:
-    """The names of run folders. Each ends in random digits: runs started in the same second must not share one."""
-    for resolver in (run_folder, sweep_folder, report_folder):
+    """The functions that configs call.
+
+    Names of run folders end in random digits: runs started in the same second must not share one.
+    """
+    for resolver in (run_folder, sweep_folder, report_folder, jobs_at_once):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, use_cache=True, replace=True)
 
 
@@ -115,6 +118,14 @@ def sweep_folder() -> str:
 def report_folder() -> str:
     """outputs/2026-11-23_21-30-01_report_3fa9."""
     return f"outputs/{_now()}_report_{secrets.token_hex(2)}"
+
+
+def jobs_at_once() -> int:
+    """How many runs share this machine well: one per GPU, but two on a single one, which small networks leave idle."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return max(2, gpus) if gpus else os.cpu_count() or 1
 
 
 def _now() -> str:

@@ -5,7 +5,8 @@ Importing this module costs no torch, so that `--help` and `--cfg job` answer at
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -15,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from src.errors import UserError
+from src.overrides import key_of
 
 VALIDATIONS = ("holdout", "fold", "test", "none")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -127,6 +129,7 @@ class TrainConfig:
     optimizer: dict[str, Any] = field(default_factory=dict)
     scheduler: dict[str, Any] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)  # {"model": "deep", ...}, noted at the start of a run
+    named: list[str] = field(default_factory=list)  # the settings that its command line names, likewise
 
 
 @dataclass
@@ -180,11 +183,13 @@ def register_schemas() -> None:
     ConfigStore.instance().store(name="report_schema", node=ReportConfig)
 
 
-def check(config: DictConfig, overrides: Sequence[str] = ()) -> None:
+def check(config: DictConfig, overrides: Sequence[str] = (), schema: type = TrainConfig) -> None:
     """Raises UserError, before anything is built, for the first setting that cannot be meant.
 
     `overrides` are those of the command line: naming a choice that would do nothing is a mistake only there.
     """
+    unknown = set(config) - {entry.name for entry in fields(schema)}
+    require(not unknown, f"{', '.join(sorted(unknown))} is not a setting of a run")
     for name, schema in TYPED_NODES.items():
         unknown = set(config[name]) - {entry.name for entry in fields(schema)}
         require(not unknown, f"{', '.join(f'{name}.{key}' for key in sorted(unknown))} is not a setting")
@@ -204,8 +209,18 @@ def check(config: DictConfig, overrides: Sequence[str] = ()) -> None:
         f"trainer.patience={trainer.patience} needs images to choose by, which data.validation={data.validation} "
         "does not hold out; use data.validation=holdout or fold",
     )
-    named = [text for text in overrides if text.lstrip("+").startswith(("augmentation=", "augmentation."))]
-    require(data.augment or not named, f"{' '.join(named)} does nothing without data.augment=true; add that")
+    for needed, holds, idle in (
+        ("data.augment=true", data.augment, r"augmentation(\..*)?"),
+        ("data.validation=fold", data.validation == "fold", r"data\.folds?"),
+    ):
+        named = [text.lstrip("+") for text in overrides if re.fullmatch(idle, key_of(text))]
+        require(holds or not named, f"{' '.join(named)} does nothing without {needed}; add that")
+
+
+def note_choices(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Writes into `config` what was chosen and named to compose it: later comparisons speak of that."""
+    config.choices = {group: choices.get(group) for group in GROUPS}
+    config.named = sorted({key_of(text) for text in overrides} - set(GROUPS))
 
 
 def typed(config: DictConfig) -> tuple[DataConfig, TrainerConfig]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from src.commandline import run_command
 from src.config import require, require_choice
@@ -15,16 +15,25 @@ from src.results.sweep_table import sweep_text, write_sweep
 
 def report(config: DictConfig) -> None:
     """Prints the table of all settings and writes the report's folder."""
+    folder = relative(Path(HydraConfig.get().runtime.output_dir))
+    try:
+        write_report(config, folder)
+    finally:
+        if not any(folder.iterdir()):  # Hydra has made it before a mistake was seen
+            folder.rmdir()
+
+
+def write_report(config: DictConfig, folder: Path) -> None:
     require(bool(config.runs), "runs is missing; name a folder of runs, as in runs=outputs/<sweep>")
     require_choice("direction", config.direction, DIRECTIONS)
-    paths = [config.runs] if isinstance(config.runs, str) else list(config.runs)
-    records = collect(paths)
+    paths = list(config.runs) if isinstance(config.runs, ListConfig) else [config.runs]
+    records = collect(map(str, paths))
     comparison = compare(records, config.metric, config.direction)
+    done = [record for record in records if record.status == "completed"]
     require(
-        any(row.spread for row in comparison.rows),
+        not done or any(row.spread for row in comparison.rows),
         f"metric={config.metric} is in no result.json of these {len(records)} runs; the usual one is metrics.val.top1",
     )
-    folder = relative(Path(HydraConfig.get().runtime.output_dir))
     require(
         not RunFolder(folder).config.exists(), f"{folder} holds a run; choose another folder with hydra.run.dir=..."
     )

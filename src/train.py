@@ -1,6 +1,5 @@
 """Trains a network: `python -m src.train model=deep data.augment=true`; see `--help`."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,45 +8,52 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from src.commandline import run_command
-from src.config import GROUPS, TrainConfig, check, require
+from src.config import check, note_choices, require
 from src.results.run_folder import RunFolder, find, relative
+from src.search.apart import run_apart
 from src.search.jobs import require_same
-from src.search.plugins import register_sweepers
+from src.search.plugins import register_plugins
 
 
 def train(config: DictConfig) -> None:
+    """One run, in this process or, where several go at once, in one of its own."""
+    if HydraConfig.get().runtime.choices["hydra/launcher"] == "basic":
+        train_here(config)
+    else:
+        run_apart(lambda: train_here(config, quiet=True))
+
+
+def train_here(config: DictConfig, quiet: bool = False) -> None:
     """One run, in the folder that Hydra made for it, or in that of the run to go on with."""
     folder = RunFolder(relative(Path(HydraConfig.get().runtime.output_dir)))
+    multirun = HydraConfig.get().mode == RunMode.MULTIRUN
     overrides = list(HydraConfig.get().overrides.task)
     with folder.locked():
         if config.resume:
             config = resumed(config, folder, overrides)
-        elif HydraConfig.get().mode == RunMode.MULTIRUN and folder.config.exists():
+        elif multirun and folder.config.exists():
             config = continued(config, folder)
         else:
             config = started(config, folder, overrides)
         result = folder.load_result()
-        if nothing_left(result, config.pause_at):
+        if nothing_left(result, config.pause_at, multirun):
             print(f"{folder.path} is {result['status']}; there is nothing left to do.")
             return
 
         from src.training.run import execute  # imports torch: not before it is needed
 
-        together = HydraConfig.get().runtime.choices["hydra/launcher"] != "basic"
-        execute(config, folder, quiet=together)
-        if together:
+        execute(config, folder, quiet)
+        if quiet:
             print(f"{folder.path}: {folder.load_result()['status']}", flush=True)
 
 
 def started(config: DictConfig, folder: RunFolder, overrides: list[str]) -> DictConfig:
     """The config of a new run, checked, and saved in its folder."""
-    unknown = set(config) - {entry.name for entry in fields(TrainConfig)}
-    require(not unknown, f"{', '.join(sorted(unknown))} is not a setting of a run")
     check(config, overrides)
     if config.init.run:
         find(config.init.run, "init.run")
     folder.require_free()
-    config.choices = {group: HydraConfig.get().runtime.choices.get(group) for group in GROUPS}
+    note_choices(config, HydraConfig.get().runtime.choices, overrides)
     folder.save_config(config)
     return config
 
@@ -74,14 +80,15 @@ def continued(config: DictConfig, folder: RunFolder) -> DictConfig:
     return own
 
 
-def nothing_left(result: dict[str, Any], pause_at: int | None) -> bool:
+def nothing_left(result: dict[str, Any], pause_at: int | None, multirun: bool) -> bool:
+    """Whether the run is at its end, or evaluated where it is to pause. `resume` alone gives it max_minutes again."""
     if result.get("status") == "completed":
-        return result["stopped_by"] != "max_minutes"
-    return pause_at is not None and result.get("epochs", 0) >= pause_at
+        return multirun or result["stopped_by"] != "max_minutes"
+    return pause_at is not None and any(int(epoch) >= pause_at for epoch in result.get("rungs", {}))
 
 
 def main() -> None:
-    register_sweepers()
+    register_plugins()
     run_command("train", train)
 
 

@@ -95,11 +95,13 @@ def recorded(composed: Callable[..., DictConfig], tmp_path: Path) -> Callable[..
         test: float | None = None,
         train: float | None = None,
         history: Sequence[float] = (),  # validation accuracy of each epoch
+        named: Sequence[str] = (),  # settings that its command line named
         **result: Any,
     ) -> Record:
         config = composed(*overrides)
         chosen = [text.partition("=") for text in overrides]
         config.choices = {group: value for group, _, value in chosen if group in GROUPS}
+        config.named = list(named)
         folder = RunFolder(tmp_path / "runs" / f"{next(count)}_run")
         folder.path.mkdir(parents=True)
         folder.save_config(config)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from src.train import nothing_left
 from tests.conftest import ROOT, SMALL
 
 RUN = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from src.train import main; main()"
@@ -95,6 +96,19 @@ def test_a_mistake_gets_one_sentence_and_no_traceback(command, wrong_place, case
     assert done.returncode == 1
     assert len(said) == 1 and said[0].startswith("error: ") and sentence in said[0]
     assert "Traceback" not in done.stdout
+
+
+def test_a_job_is_not_done_before_its_rung_is_measured():
+    measured = {"rungs": {"2": {}}}
+    assert nothing_left({"status": "paused", "epochs": 2, **measured}, 2, multirun=True)
+    assert not nothing_left({"status": "interrupted", "epochs": 2}, 2, multirun=True)  # within its evaluation
+    assert not nothing_left({"status": "paused", "epochs": 2, **measured}, 5, multirun=True)
+    assert not nothing_left({"status": "paused", "epochs": 2, **measured}, None, multirun=True)
+
+
+def test_time_runs_out_once_in_a_sweep_and_is_given_again_to_resume():
+    result = {"status": "completed", "stopped_by": "max_minutes"}
+    assert nothing_left(result, None, multirun=True) and not nothing_left(result, None, multirun=False)
 
 
 @pytest.mark.slow

@@ -13,12 +13,12 @@ from src.tables import format_table
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer as it was called: `parameters` are trainable numbers, `statistics` a batch norm's running ones."""
+    """One layer as it was called: training changes its `parameters`, not `others`: running statistics, frozen ones."""
 
     layer: str
     output_shape: tuple[int, ...]
     parameters: int
-    statistics: int
+    others: int
     multiply_adds: int
 
 
@@ -28,6 +28,7 @@ class Summary:
 
     rows: tuple[LayerRow, ...]
     parameters: int
+    frozen: int
     statistics: int
 
     @property
@@ -36,13 +37,14 @@ class Summary:
 
     def __str__(self) -> str:
         cells = [
-            (row.layer, " x ".join(map(str, row.output_shape)), _count(row.parameters + row.statistics),
+            (row.layer, " x ".join(map(str, row.output_shape)), _count(row.parameters + row.others),
              _count(row.multiply_adds))
             for row in self.rows
         ]  # fmt: skip
         table = format_table(("layer", "output", "parameters", "multiply-adds"), cells, align="<<>>")
         return (
-            f"{table}\n{self.parameters:,} trainable parameters + {self.statistics:,} running statistics; "
+            f"{table}\n{self.parameters:,} trainable parameters{f' + {self.frozen:,} frozen' if self.frozen else ''} + "
+            f"{self.statistics:,} running statistics; "
             f"{self.multiply_adds / 1e6:,.1f} million multiply-adds per image"
         )
 
@@ -67,7 +69,7 @@ def summarise(network: nn.Module, image_size: int) -> Summary:
                 _name(layer),
                 tuple(output.shape[1:]),
                 0 if layer in seen else _parameters(layer),
-                0 if layer in seen else _statistics(layer),
+                0 if layer in seen else _frozen(layer) + _statistics(layer),
                 _multiply_adds(layer, output),
             )
         )
@@ -82,11 +84,11 @@ def summarise(network: nn.Module, image_size: int) -> Summary:
         finally:
             for hook in hooks:
                 hook.remove()
-    parameters, statistics = _parameters(network), _statistics(network)
-    other = parameters - sum(row.parameters for row in rows), statistics - sum(row.statistics for row in rows)
+    parameters, frozen, statistics = _parameters(network), _frozen(network), _statistics(network)
+    other = parameters - sum(row.parameters for row in rows), frozen + statistics - sum(row.others for row in rows)
     if any(other):
         rows.append(LayerRow("(other)", (), *other, 0))
-    return Summary(tuple(rows), parameters, statistics)
+    return Summary(tuple(rows), parameters, frozen, statistics)
 
 
 @contextmanager
@@ -116,10 +118,13 @@ def _parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
+def _frozen(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters() if not p.requires_grad)
+
+
 def _statistics(module: nn.Module) -> int:
-    """Numbers that it does not: running means and variances (not `num_batches_tracked`), frozen weights."""
-    frozen = sum(p.numel() for p in module.parameters() if not p.requires_grad)
-    return frozen + sum(buffer.numel() for buffer in module.buffers() if buffer.is_floating_point())
+    """Running means and variances (not `num_batches_tracked`)."""
+    return sum(buffer.numel() for buffer in module.buffers() if buffer.is_floating_point())
 
 
 def _multiply_adds(layer: nn.Module, output: Tensor) -> int:

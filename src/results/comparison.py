@@ -41,10 +41,10 @@ class SettingRow:
 
     @property
     def rung(self) -> str:
-        """Where a search by halving has stopped it, as "rung 1, 2 epochs"; empty for what went to its end."""
+        """Where a search by halving has stopped it, as "rung 1, epoch 2"; empty for what went to its end."""
         if any(record.status != "paused" for record in self.records):
             return ""
-        return f"rung {len(self.records[0].result['rungs'])}, {self.epochs:g} epochs"
+        return f"rung {len(self.records[0].result['rungs'])}, epoch {self.epochs:g}"
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Comparison:
     columns: tuple[str, ...]
     rows: tuple[SettingRow, ...]
     metric: str
+    direction: str
 
     @property
     def records(self) -> list[Record]:
@@ -85,7 +86,7 @@ def compare(records: Sequence[Record], metric: str = METRIC, direction: str = "m
         )
         for members in groups.values()
     ]
-    return Comparison(columns, tuple(sorted(rows, key=place)), metric)
+    return Comparison(columns, tuple(sorted(rows, key=place)), metric, direction)
 
 
 def measured(records: Sequence[Record], metric: str) -> Spread | None:
@@ -98,7 +99,8 @@ def differing(records: Sequence[Record]) -> tuple[str, ...]:
     """What tells the runs apart: choices first, then settings that do not follow from a choice.
 
     `optimizer=adam,sgd` differs in the choice, and in lr, betas, momentum with it: only the choice is named. A setting
-    follows from the choices of its group and of the experiment if equal choices always go with equal values.
+    follows from the choices of its group and of the experiment if equal choices always go with equal values, and no
+    command line names it.
     """
     groups: list[str] = []
     for group in ("experiment", *(name for name in GROUPS if name != "experiment")):
@@ -106,10 +108,11 @@ def differing(records: Sequence[Record]) -> tuple[str, ...]:
         if len(set(chosen)) > 1 and not _follows(chosen, records, [name for name in groups if name == "experiment"]):
             groups.append(group)
     columns = list(groups)
+    named = {name for record in records for name in record.config.named}
     for name in _varying(records):
         node = name.partition(".")[0]
         explaining = [group for group in ("experiment", node) if group in groups]
-        if not _follows([record.settings.get(name) for record in records], records, explaining):
+        if name in named or not _follows([record.settings.get(name) for record in records], records, explaining):
             columns.append(name)
     return tuple(columns)
 

@@ -1,9 +1,7 @@
-"""Where a result comes from: versions, machine, commit, command."""
+"""Where a result comes from: versions, machine, commit."""
 
 import platform
-import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy
@@ -25,11 +23,6 @@ def describe_environment(device: str) -> dict[str, str | int | None]:
         "threads": torch.get_num_threads(),
         "commit": git_commit(),
     }
-
-
-def exact_command() -> str:
-    """The command line of this process, as it can be pasted into a shell."""
-    return shlex.join(["python", *sys.orig_argv[1:]])
 
 
 def git_commit() -> str | None:

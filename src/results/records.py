@@ -15,7 +15,7 @@ from src.results.history import Row, read_history
 from src.results.run_folder import RunFolder
 
 REPLICATES = ("seed", "data.fold")  # what repeats a setting instead of being one
-RUN_CONTROL = ("resume", "pause_at", "choices", "data.num_classes")  # no part of what a run computes
+RUN_CONTROL = ("resume", "pause_at", "choices", "named")  # no part of what a run computes
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,15 @@ class Record:
 
     @property
     def seconds(self) -> float:
-        return self.result.get("seconds", 0.0)
+        return max(self.result.get("seconds", 0.0), self._last("seconds"))
 
     @property
     def epochs(self) -> int:
-        return self.result.get("epochs", 0)
+        return max(self.result.get("epochs", 0), int(self._last("epoch")))
+
+    def _last(self, name: str) -> float:
+        """Of the history, which is ahead of the result while a run is under way or after it was killed."""
+        return (self.history[-1].get(name) or 0) if self.history else 0
 
     @cached_property
     def history(self) -> list[Row]:
@@ -58,9 +62,6 @@ class Record:
         for part in name.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         return value if isinstance(value, int | float) else None
-
-    def history_through(self, epoch: int) -> list[Row]:
-        return [row for row in self.history if row["epoch"] <= epoch]
 
 
 def collect(paths: Iterable[str | Path]) -> list[Record]:
@@ -103,6 +104,8 @@ def flatten(config: DictConfig) -> dict[str, Any]:
             else:
                 flat[name] = value
 
+    config = config.copy()
+    config.data.num_classes = None  # a run writes here what it finds, and others refer to it
     walk(OmegaConf.to_container(config, resolve=True), "")
     if not config.data.augment:
         flat = {name: value for name, value in flat.items() if not name.startswith("augmentation.")}

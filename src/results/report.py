@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
 from src.data.images import Classes
 from src.results import figures
-from src.results.claims import ACCURACY, Finding, judge
-from src.results.comparison import Comparison, compare, described, measured
+from src.results.claims import ACCURACY, Finding, judge, rising
+from src.results.comparison import Comparison, compare, described, measured, shown
 from src.results.course_report import CLAIMS, EXPERIMENTS, Claim
 from src.results.document import Block, Commands, Heading, Paragraph, Picture, Table
 from src.results.metrics import confusion_matrix, per_class
@@ -58,12 +59,12 @@ def report_rows(records: Sequence[Record]) -> dict[str, list[Record]]:
     """
     found = [record for record in records if record.status == "completed" and _name(record) in EXPERIMENTS]
     found = [record for record in found if _name(record) != "search"]
-    budgets: dict[tuple[int, int], list[Record]] = {}
+    budgets: dict[tuple[Any, ...], list[Record]] = {}
     for record in found:
         budgets.setdefault(budget(record), []).append(record)
     if not budgets:
         return {}
-    chosen = max(budgets.values(), key=lambda group: (len({_name(r) for r in group}), len(group), budget(group[0])))
+    chosen = max(budgets.values(), key=lambda group: (len({_name(r) for r in group}), len(group), budget(group[0])[:2]))
     rows: dict[str, list[Record]] = {}
     for name in EXPERIMENTS:
         settings = compare([record for record in chosen if _name(record) == name]).rows
@@ -79,9 +80,9 @@ def searched(records: Sequence[Record]) -> Comparison | None:
     return comparison if comparison.rows and comparison.rows[0].spread else None
 
 
-def budget(record: Record) -> tuple[int, int]:
-    """(epochs, training images)."""
-    return record.settings["trainer.epochs"], record.result["data"]["train_images"]
+def budget(record: Record) -> tuple[int, int, str | None]:
+    """(epochs, training images, data set)."""
+    return record.settings["trainer.epochs"], record.result["data"]["train_images"], record.choices.get("data")
 
 
 def commands(records: Sequence[Record]) -> list[str]:
@@ -103,6 +104,10 @@ def overfitting(rows: Mapping[str, Sequence[Record]]) -> Finding:
         return Finding(OVERFITTING, found, "not enough runs", "fewer than two runs of deep")
     if found.low > GAP:
         return Finding(OVERFITTING, found, "supported", "training images minus validation: more than ten points")
+    if found.high > GAP:
+        return Finding(OVERFITTING, found, "not enough runs", "the interval reaches beyond ten points")
+    if rising(rows["deep"]):
+        return Finding(OVERFITTING, found, "budget too short", "deep still improved at the end")
     return Finding(OVERFITTING, found, "not supported", "training images minus validation: no more than ten points")
 
 
@@ -120,7 +125,7 @@ def _opening(records: Sequence[Record]) -> str:
 
 
 def _beside_the_report(rows: Mapping[str, Sequence[Record]], search: Comparison | None) -> Iterator[Block]:
-    epochs, images = budget(next(iter(rows.values()))[0])
+    epochs, images, _ = budget(next(iter(rows.values()))[0])
     yield Heading("The course report's experiments, and ours")
     yield Paragraph(
         f"Ours at one equal budget of {epochs} epochs on {images:,} training images. The report trained on 50,000, "
@@ -155,11 +160,12 @@ def _beside_the_report(rows: Mapping[str, Sequence[Record]], search: Comparison 
 
 
 def _ours(members: Sequence[Record], metric: str) -> list[str]:
-    s, (epochs, images) = measured(members, metric), budget(members[0])
+    members = [record for record in members if record.metric(metric) is not None]
+    s, (epochs, images, _) = measured(members, metric), budget(members[0])
     interval = "-" if s.margin is None else f"{100 * s.low:.2f} .. {100 * s.high:.2f} %"
     width, device = members[0].settings.get("model.width"), members[0].result["environment"]["device"]
     seconds = duration(sum(record.seconds for record in members) / len(members))
-    return [percent(s.mean), interval, str(s.n), str(epochs), f"{images:,}", f"{width:g}", seconds, device]
+    return [percent(s.mean), interval, str(s.n), str(epochs), f"{images:,}", shown(width), seconds, device]
 
 
 def _claims(rows: Mapping[str, Sequence[Record]]) -> Iterator[Block]:

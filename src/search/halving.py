@@ -13,7 +13,7 @@ Candidate = Sequence[Job]  # one job for each of its seeds and folds
 
 
 def check_rungs(rungs: Sequence[int], eta: int, metric: str, epochs: int) -> None:
-    """Raises UserError for rungs that do not lie, rising, between the start and the shortest run's last epoch."""
+    """Raises UserError for rungs that do not lie, rising, between the start and a run's last epoch."""
     require(eta >= 2, f"hydra.sweeper.eta={eta} must be at least 2: one candidate in eta goes on")
     rising = all(low < high for low, high in zip((0, *rungs), (*rungs, epochs), strict=True))
     require(

@@ -5,8 +5,8 @@ import os
 import re
 import shlex
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,15 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from src.config import GROUPS, check, require, require_choice
-from src.errors import Interrupted
-from src.overrides import quoted, quoted_override
+from src.config import check, note_choices, require, require_choice
+from src.errors import Interrupted, UserError
+from src.overrides import COMMAND, exact_command, quoted, quoted_override
 from src.results.comparison import DIRECTIONS, Comparison, compare
 from src.results.records import Record, differences, flatten, read_record
 from src.results.run_folder import RunFolder, find, relative
 from src.results.sweep_table import sweep_text, write_sweep
+
+MEASURED = re.compile(r"metrics\.(train|val|test)\.(loss|top1|top5|superclass)")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,11 @@ class Sweep:
         self, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig, metric: str, direction: str
     ) -> None:
         require_choice("hydra.sweeper.direction", direction, DIRECTIONS)
-        require(metric.startswith("metrics."), f"hydra.sweeper.metric={metric} is none: write metrics.val.top1 or such")
+        require(
+            bool(MEASURED.fullmatch(metric)),
+            f"hydra.sweeper.metric={metric} is not measured: write metrics.<train, val or test>.<loss, top1, top5 or "
+            "superclass>",
+        )
         self.loader, self.config = hydra_context.config_loader, config
         self.metric, self.direction = metric, direction
         self.folder = relative(Path(config.hydra.sweep.dir).absolute())
@@ -51,8 +57,13 @@ class Sweep:
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
-    def prepare(self, settings: Sequence[Sequence[str]], swept: Sequence[str]) -> list[Job]:
-        """One job for each list of overrides, its config checked and laid into its folder.
+    def prepare(
+        self,
+        settings: Sequence[Sequence[str]],
+        swept: Sequence[str],
+        also: Callable[[DictConfig], None] = lambda config: None,
+    ) -> list[Job]:
+        """One job for each list of overrides, its config checked (by `also` too) and laid into its folder.
 
         `swept` are the keys that name the folders. Raises UserError for the first job that cannot be meant, or whose
         folder holds a run of other settings; nothing is written before all have passed.
@@ -60,13 +71,19 @@ class Sweep:
         jobs, configs = [], []
         for number, overrides in enumerate(settings):
             config = self.loader.load_sweep_config(self.config, list(overrides))
-            choices = {group: config.hydra.runtime.choices.get(group) for group in GROUPS}
+            choices = config.hydra.runtime.choices
             with open_dict(config):
                 del config["hydra"]
             check(config, overrides)
+            also(config)
+            require(config.resume is None, f"resume={config.resume} goes on with one run; take --multirun away")
+            require(
+                config.data.validation != "none" or not self.metric.startswith("metrics.val."),
+                f"data.validation=none measures no {self.metric}; compare by hydra.sweeper.metric=metrics.test.top1",
+            )
             if config.init.run:
                 find(config.init.run, "init.run")
-            config.choices = choices
+            note_choices(config, choices, overrides)
             folder = RunFolder(self.folder / folder_name(number, overrides, swept))
             require_same(folder, config)
             jobs.append(Job(tuple(overrides), folder))
@@ -84,28 +101,18 @@ class Sweep:
         batch = [
             [*job.overrides, *control, directory, quoted("hydra.sweep.subdir", job.folder.path.name)] for job in jobs
         ]
-        with self.signals():
-            self.launcher.launch(batch, initial_job_idx=0)
-
-    @contextmanager
-    def signals(self) -> Iterator[None]:
-        """Where jobs have processes of their own, leaves it to them to save and end: Ctrl-C reaches them, SIGTERM is
-        passed on. A job within this process sees to it itself.
-        """
         if self.config.hydra.runtime.choices["hydra/launcher"] == "basic":
-            yield
+            self.launcher.launch(batch, initial_job_idx=0)  # the job within this process answers signals itself
             return
-
-        def pass_on(number: int, _frame: FrameType | None) -> None:
-            for worker in multiprocessing.active_children():
-                os.kill(worker.pid, number)
-
-        before = [signal.signal(signal.SIGINT, lambda *_: None), signal.signal(signal.SIGTERM, pass_on)]
-        try:
-            yield
-        finally:
-            for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
-                signal.signal(number, handler)
+        os.environ[COMMAND] = exact_command()
+        with passed_on() as asked:
+            try:
+                self.launcher.launch(batch, initial_job_idx=0)
+            except BrokenExecutor as error:
+                if not asked:
+                    raise UserError("a process that starts jobs was killed, and the sweep with it.") from error
+        if asked:
+            raise Interrupted(asked[0])
 
     def compare(self, jobs: Sequence[Job]) -> Comparison:
         return compare([job.record() for job in jobs], self.metric, self.direction)
@@ -115,26 +122,42 @@ class Sweep:
         """Makes the table, however what is done within it ends. Raises UserError where a job is not completed."""
         try:
             yield
-        except (Interrupted, KeyboardInterrupt):
-            self.tell(jobs, last_words)
+        except (Interrupted, KeyboardInterrupt, UserError):
+            self.tell(jobs, last_words, cut_short=True)
             raise
         unfinished = self.tell(jobs, last_words)
         require(not unfinished, f"{unfinished} of {len(jobs)} jobs are not completed")
 
-    def tell(self, jobs: Sequence[Job], last_words: Callable[[Comparison], str] | None) -> int:
+    def tell(self, jobs: Sequence[Job], last_words: Callable[[Comparison], str] | None, cut_short: bool = False) -> int:
         """Prints and writes the table; the number of jobs that are not completed."""
         comparison = self.compare(jobs)
         write_sweep(comparison, self.folder)
         print(f"\n{sweep_text(comparison)}\n\nthe table is in {self.folder}/sweep.md and sweep.csv", flush=True)
         if last_words:
             print(f"\n{last_words(comparison)}", flush=True)
-        if comparison.unfinished:
-            arguments = [text for text in sys.orig_argv[1:] if not text.startswith("hydra.sweep.dir=")]
-            directory = quoted_override("hydra.sweep.dir", self.folder)
-            print(
-                f"to go on with what is not completed:\n  {shlex.join(['python', *arguments])} {directory}", flush=True
-            )
+        if comparison.unfinished or cut_short:
+            typed = [text for text in shlex.split(exact_command()) if not text.startswith("hydra.sweep.dir=")]
+            again = f"{shlex.join(typed)} {quoted_override('hydra.sweep.dir', self.folder)}"
+            print(f"to go on with what is not completed:\n  {again}", flush=True)
         return len(comparison.unfinished)
+
+
+@contextmanager
+def passed_on() -> Iterator[list[int]]:
+    """Passes signals on to the processes that run jobs: each job saves and ends. Yields the list of the signals."""
+    asked: list[int] = []
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+        for worker in multiprocessing.active_children():
+            os.kill(worker.pid, number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def require_same(folder: RunFolder, config: DictConfig) -> None:

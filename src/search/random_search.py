@@ -37,12 +37,13 @@ class RandomSearch(Sweeper):
         require(folds is None or folds >= 2, f"hydra.sweeper.folds={folds} must be at least 2, or null for none")
         self.n_candidates, self.seed, self.folds = n_candidates, seed, folds
         self.metric, self.direction = metric, direction
-        self.rungs, self.eta, self.params = list(rungs), eta, dict(params)
+        whole = isinstance(rungs, Sequence) and all(isinstance(epoch, int) for epoch in rungs)
+        require(whole, f"hydra.sweeper.rungs={rungs} must be a list of epochs, as [2,5]")
+        self.rungs, self.eta, self.params = list(rungs), eta, dict(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         self.work = Sweep(hydra_context, task_function, config, self.metric, self.direction)
-        self.epochs: int = config.trainer.epochs
 
     def sweep(self, arguments: list[str]) -> None:
         overrides = self.overrides(arguments)
@@ -50,14 +51,11 @@ class RandomSearch(Sweeper):
         repeated = [o for o in overrides if o.is_sweep_override() and o.key_or_group in REPLICATES]
         require(bool(searched), "hydra/sweeper=random_search has nothing to search: give a setting several values, "
                 "as optimizer=adam,sgd or 'optimizer.lr=tag(log,interval(1e-4,1e-1))'")  # fmt: skip
-        if self.rungs:
-            check_rungs(self.rungs, self.eta, self.metric, self.epochs)
-
         fixed = tuple(text for o in overrides if not o.is_sweep_override() for text in listed(o))
         drawn = draw_candidates(searched, self.n_candidates, self.seed)
         repetitions = list(itertools.product(*map(listed, repeated)))
         settings = [(*fixed, *candidate, *repetition) for candidate in drawn for repetition in repetitions]
-        jobs = self.work.prepare(settings, [o.get_key_element() for o in searched + repeated])
+        jobs = self.work.prepare(settings, [o.get_key_element() for o in searched + repeated], self.check_rungs)
         self.announce(len(drawn), len(repetitions))
         each = len(repetitions)
         candidates = [jobs[first : first + each] for first in range(0, len(jobs), each)]
@@ -72,6 +70,10 @@ class RandomSearch(Sweeper):
             texts += ["data.validation=fold", f"data.folds={self.folds}", f"data.fold={numbers}"]
         parsed = self.parser.parse_overrides([*texts, *arguments])
         return list({override.key_or_group: override for override in parsed}.values())
+
+    def check_rungs(self, config: DictConfig) -> None:
+        if self.rungs:
+            check_rungs(self.rungs, self.eta, self.metric, config.trainer.epochs)
 
     def announce(self, drawn: int, repetitions: int) -> None:
         fewer = f" (the space holds no more than {drawn})" if drawn < self.n_candidates else ""

@@ -12,8 +12,9 @@ from src.config import require
 def draw_candidates(overrides: Sequence[Override], count: int, seed: int) -> list[tuple[str, ...]]:
     """`count` different tuples of plain overrides, one override for each of `overrides`; a function of the seed.
 
-    `choice()`, `range()` and comma lists are drawn evenly, `interval()` evenly between its ends, as whole numbers in
-    `int(interval())`, evenly in the logarithm in `tag(log, interval())`. All combinations where there are no more.
+    `choice()`, `range()` and comma lists are drawn evenly, `interval()` evenly between its ends, as whole numbers with
+    both ends in `int(interval())`, evenly in the logarithm in `tag(log, interval())`. All combinations where there are
+    no more.
     """
     generator = np.random.default_rng(seed)
     if any(override.is_interval_sweep() for override in overrides):
@@ -27,7 +28,11 @@ def draw_candidates(overrides: Sequence[Override], count: int, seed: int) -> lis
 
 
 def listed(override: Override) -> list[str]:
-    """The plain overrides that one without interval() stands for."""
+    """The plain overrides that one stands for. Raises UserError for interval(), which has no end of them."""
+    require(
+        not override.is_interval_sweep(),
+        f"{override.input_line.lstrip('+')} has no end of values; list them, or use hydra/sweeper=random_search",
+    )
     key = override.get_key_element()
     if override.is_delete():
         return [override.input_line]
@@ -59,5 +64,7 @@ def _number(text: str, interval: IntervalSweep, generator: np.random.Generator) 
     start, end, log = interval.start, interval.end, "log" in interval.tags
     require(start < end, f"{text} is empty: the first number must lie below the second")
     require(not log or start > 0, f"{text} has no logarithm: both numbers must be above 0")
-    value = math.exp(generator.uniform(math.log(start), math.log(end))) if log else generator.uniform(start, end)
-    return str(int(value)) if isinstance(start, int) else f"{value:.4g}"
+    whole = isinstance(start, int)
+    top = end + 1 if whole else end  # what lies between two whole numbers counts as the lower
+    value = math.exp(generator.uniform(math.log(start), math.log(top))) if log else generator.uniform(start, top)
+    return str(min(int(value), end)) if whole else f"{value:.4g}"

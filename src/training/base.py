@@ -40,10 +40,11 @@ def seen_by_base(dataset: ImageDataset, config: DictConfig) -> Tensor:
 
 
 def same_data(config: DictConfig, other: DictConfig) -> bool:
-    """Whether two runs read the same images, wherever these lie."""
+    """Whether two runs read the same images: of any size, and the official sets wherever they lie."""
 
-    def described(run: DictConfig) -> tuple[dict[str, Any], int]:
-        return {key: value for key, value in run.data.source.items() if key != "root"}, run.data.image_size
+    def described(run: DictConfig) -> dict[str, Any]:
+        elsewhere = ("image_size", "root") if run.data.source["_target_"].startswith("src.data.official.") else ()
+        return {key: value for key, value in run.data.source.items() if key not in ("image_size", *elsewhere)}
 
     return described(config) == described(other)
 
@@ -51,8 +52,8 @@ def same_data(config: DictConfig, other: DictConfig) -> bool:
 def require_same_data(config: DictConfig, other: DictConfig, base: RunFolder) -> None:
     require(
         same_data(config, other),
-        f"init.images=held_out needs the data of init.run={base.path}: data={other.choices.get('data')} at "
-        f"data.image_size={other.data.image_size}",
+        f"init.images=held_out needs the data of init.run={base.path}: data={other.choices.get('data')} "
+        f"data.root={other.data.root}",
     )
 
 
@@ -74,12 +75,13 @@ def take_weights(network: nn.Module, init: InitConfig) -> None:
     given = {name: value for name, value in content["model"].items() if name.startswith(part)}
     wrong = [name for name in {**own, **given} if _shape(own.get(name)) != _shape(given.get(name))]
     if wrong:
+        heads_alone = all(name.startswith("head.") for name in wrong)
         shown = "; ".join(f"{n} {_shape(given.get(n))} there, {_shape(own.get(n))} here" for n in wrong[:6])
         raise UserError(
             f"init.run={init.run} does not fit this network in {len(wrong)} of {len({**own, **given})} tensors: {shown}"
             f"{' ...' if len(wrong) > 6 else ''}. Choose its model (model={base_config.choices.get('model')} "
             f"model.width={base_config.model.get('width')})"
-            f"{'' if part else ', or init.freeze=features to take those alone'}."
+            f"{', or init.freeze=features to take those alone' if heads_alone else ''}."
         )
     network.load_state_dict({**network.state_dict(), **given})
 

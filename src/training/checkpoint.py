@@ -35,6 +35,7 @@ def save_checkpoint(path: Path, learner: Learner, progress: Progress, classes: C
     """Writes `model` (the plain state dict), `optimizer`, `epoch`, `step` and the rest to `path`."""
     content = {
         "model": trained_state(learner.network, learner.frozen_name),
+        "base": learner.frozen_hash,
         "optimizer": learner.optimizer.state_dict(),
         "scheduler": learner.scheduler.state_dict(),
         "scaler": learner.scaler.state_dict(),
@@ -66,6 +67,15 @@ def _damaged(path: Path, reason: str) -> str:
         f"{path} is damaged and cannot be read ({reason.rstrip(': ')}); put {other} in its place, or "
         "train the run anew in another folder."
     )
+
+
+def require_base(content: dict[str, Any], frozen_hash: str | None, base: str | None) -> None:
+    """Raises UserError where the frozen part is no longer the one over which the checkpoint was trained."""
+    if content.get("base") != frozen_hash:
+        raise UserError(
+            f"init.run={base} is no longer what it was when this run was trained over it: its weights have changed. "
+            "Put back its checkpoints, or train anew over it in another folder."
+        )
 
 
 def restore(content: dict[str, Any], learner: Learner, progress: Progress) -> None:

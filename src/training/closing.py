@@ -12,7 +12,6 @@ from torch import Tensor
 from src.config import choice
 from src.data.images import LabelledImages
 from src.data.split import Splits
-from src.errors import Interrupted
 from src.results import figures
 from src.results.board import Board
 from src.results.history import write_history
@@ -143,9 +142,5 @@ def settings_of_interest(config: DictConfig) -> dict[str, Any]:
 def _logits(run: Run, data: LabelledImages) -> Tensor:
     """On all of `data`. Everything was saved at the end of training: interrupted, it is simply done again."""
 
-    def stop_if_asked() -> None:
-        if run.stop.signal_number is not None:
-            raise Interrupted(run.stop.signal_number)
-
     learner = run.learner
-    return compute_logits(learner.model, data.images, learner.preprocess, learner.placement, stop_if_asked)
+    return compute_logits(learner.model, data.images, learner.preprocess, learner.placement, run.stop.raise_if_asked)

@@ -2,9 +2,11 @@
 
 import fcntl
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from omegaconf import DictConfig
@@ -17,7 +19,7 @@ from src.models.convnet import ConvNet
 from src.results.run_folder import find, write_atomically
 from src.training.device import Placement
 from src.training.evaluation import compute_logits
-from src.training.learner import Preprocess
+from src.training.learner import Preprocess, frozen_hash
 
 
 class AsGiven(Preprocess):
@@ -43,21 +45,29 @@ def can_be_cached(network: nn.Module, config: DictConfig) -> bool:
     return not config.data.augment or config.augmentation["_target_"] == NO_AUGMENTATION
 
 
-def cached(splits: Splits, network: ConvNet, config: DictConfig, placement: Placement, say: Callable) -> Splits:
+def cached(
+    splits: Splits,
+    network: ConvNet,
+    config: DictConfig,
+    placement: Placement,
+    say: Callable[[str], None],
+    between_batches: Callable[[], None] = lambda: None,
+) -> Splits:
     """The same splits with features (N, C, H, W) float32 in place of images.
 
     They are those of the whole data set, computed by the first run that needs them, for all runs over this base, and
-    kept in its folder as features/<hash of weights, images and preprocessing>.pt.
+    kept in its folder as features/<hash of weights, images and preprocessing>.pt. `between_batches` may raise to end
+    early.
     """
     preprocess = Preprocess(config.data.mean, config.data.std, placement)
     path = (
         find(config.init.run, "init.run").path / "features" / f"{_key(splits.dataset, network, config, placement)}.pt"
     )
-    with _alone(path):
+    with _alone(path, between_batches):
         if not path.exists():
             count = len(splits.dataset.train) + len(splits.dataset.test)
             say(f"computing the features of {count:,} images, once for all runs over {config.init.run} ...")
-            _compute(path, splits.dataset, network.features, preprocess, placement)
+            _compute(path, splits.dataset, network.features, preprocess, placement, between_batches)
     features = torch.load(path, mmap=True, weights_only=True)
     train, test = features["train"], features["test"]
 
@@ -74,26 +84,41 @@ def cached(splits: Splits, network: ConvNet, config: DictConfig, placement: Plac
     )
 
 
-def _compute(path: Path, dataset: ImageDataset, part: nn.Module, preprocess: Preprocess, placement: Placement) -> None:
+def _compute(
+    path: Path,
+    dataset: ImageDataset,
+    part: nn.Module,
+    preprocess: Preprocess,
+    placement: Placement,
+    between_batches: Callable[[], None],
+) -> None:
     features = {
-        name: compute_logits(part, data.images, preprocess, placement).contiguous().cpu()
+        name: compute_logits(part, data.images, preprocess, placement, between_batches).contiguous().cpu()
         for name, data in (("train", dataset.train), ("test", dataset.test))
     }
     write_atomically(path, lambda file: torch.save(features, file))
 
 
 def _key(dataset: ImageDataset, network: ConvNet, config: DictConfig, placement: Placement) -> str:
-    digest = hashlib.sha256(fingerprint(dataset.train, dataset.test).encode())
-    for name, value in network.features.state_dict().items():
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    digest.update(f"{config.data.mean} {config.data.std} {placement.autocast_dtype} {placement.device.type}".encode())
-    return digest.hexdigest()[:16]
+    data, weights = fingerprint(dataset.train, dataset.test), frozen_hash(network, "features")
+    preprocessing = f"{config.data.mean} {config.data.std} {placement.autocast_dtype} {placement.device.type}"
+    return hashlib.sha256(f"{data} {weights} {network.features} {preprocessing}".encode()).hexdigest()[:16]
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _alone(path: Path, while_waiting: Callable[[], None]) -> Iterator[None]:
     """Lets one process in at a time: runs that start together compute the features once."""
     path.parent.mkdir(exist_ok=True)
     with (path.parent / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while not _taken(file):
+            while_waiting()
+            time.sleep(0.1)
         yield
+
+
+def _taken(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -5,12 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from src.errors import Interrupted
+
 
 class StopRequest:
     """`signal_number` is None until a signal has asked the run to stop."""
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+
+    def raise_if_asked(self) -> None:
+        """Raises Interrupted: for work between two checkpoints, which is simply done again."""
+        if self.signal_number is not None:
+            raise Interrupted(self.signal_number)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What learns: a network with its preprocessing, objective, optimizer and schedule, placed on a device."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,7 @@ class Learner:
     model: nn.Module
     frozen: nn.Module | None  # the part of `model` that stays in evaluation mode
     frozen_name: str | None  # the part of `network` that checkpoints leave to the base
+    frozen_hash: str | None  # of that part's weights
     preprocess: Preprocess
     augmentation: Augmentation
     placement: Placement
@@ -81,6 +83,16 @@ def trained_state(network: nn.Module, frozen: str | None) -> dict[str, Tensor]:
     """What a checkpoint holds of the network: all but its frozen part, which the base's own checkpoint holds."""
     state = network.state_dict()
     return {name: value for name, value in state.items() if not (frozen and name.startswith(f"{frozen}."))}
+
+
+def frozen_hash(network: nn.Module, frozen: str | None) -> str | None:
+    """A short hash of the part that checkpoints leave to the base: by it they know whether the base has changed."""
+    if not frozen:
+        return None
+    digest = hashlib.sha256()
+    for name, value in network.get_submodule(frozen).state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def load_trained_state(network: nn.Module, state: dict[str, Tensor], frozen: str | None) -> None:

@@ -16,7 +16,7 @@ from src.errors import UserError
 from src.training.base import freeze, split_as_configured, take_weights
 from src.training.device import Placement
 from src.training.features import AsGiven
-from src.training.learner import Learner, Preprocess, make_objective
+from src.training.learner import Learner, Preprocess, frozen_hash, make_objective
 
 
 def load_data(config: DictConfig) -> Splits:
@@ -84,6 +84,7 @@ def make_learner(
         model,
         None if on_features else frozen,
         config.init.freeze,
+        frozen_hash(network, config.init.freeze),
         preprocess,
         augmentation,
         placement,

@@ -14,14 +14,14 @@ from src.data.seeds import make_generator
 from src.data.split import Splits
 from src.errors import Interrupted, UserError
 from src.models.summary import Summary, summarise
-from src.overrides import quoted_override
+from src.overrides import exact_command, quoted_override
 from src.results.board import Board
-from src.results.environment import describe_environment, exact_command
+from src.results.environment import describe_environment
 from src.results.history import write_history
 from src.results.run_folder import RunFolder, write_text
 from src.results.terminal import LiveTable, Terminal
 from src.training.base import seen_by_base
-from src.training.checkpoint import Progress, load_checkpoint, restore
+from src.training.checkpoint import Progress, load_checkpoint, require_base, restore
 from src.training.closing import close_run, close_rung
 from src.training.device import Placement, choose_placement
 from src.training.features import cached, can_be_cached
@@ -75,12 +75,10 @@ def execute(config: DictConfig, folder: RunFolder, quiet: bool = False) -> None:
         raise
     if status == "paused":
         terminal.say(f"paused after epoch {progress.epoch}; go on with:\n  {resume_command(folder)}")
-        return
-    terminal.say(
-        f"\neverything is in {folder.path}; next:\n" + "\n".join(f"  {line}" for line in next_commands(folder))
-    )
-    if stop.signal_number is not None:  # it came too late for this run, but not for the rest of a sweep
-        raise Interrupted(stop.signal_number)
+    else:
+        commands = "\n".join(f"  {line}" for line in next_commands(folder))
+        terminal.say(f"\neverything is in {folder.path}; next:\n{commands}")
+    stop.raise_if_asked()  # it came too late for this run, but not for the rest of a sweep
 
 
 def _reason(error: Exception, config: DictConfig) -> UserError | None:
@@ -118,7 +116,9 @@ def train_and_evaluate(
     folder.save_config(config)
     network = make_network(config, placement)
     on_features = can_be_cached(network, config)
-    inputs = cached(splits, network, config, placement, terminal.say) if on_features else splits
+    inputs = splits
+    if on_features:
+        inputs = cached(splits, network, config, placement, terminal.say, stop.raise_if_asked)
     loader, augmentation = make_loader(config, inputs.train, placement)
     learner = make_learner(config, network, placement, augmentation, len(loader), on_features)
     summary = summarise(network, data.image_size)
@@ -129,7 +129,7 @@ def train_and_evaluate(
     terminal.say(f"\n{summary}\n")
 
     if folder.checkpoint("last").exists():
-        resume_from(folder, learner, progress, facts["data"]["fingerprint"])
+        resume_from(folder, learner, progress, facts["data"]["fingerprint"], config.init.run)
         terminal.say(f"going on after epoch {progress.epoch}, batch {progress.batch}\n")
 
     watched = inputs.test if data.validation == "test" else inputs.validation
@@ -158,19 +158,23 @@ def train_and_evaluate(
             facts["stopped_by"] = fit(run, progress)
         if facts["stopped_by"] == "pause":
             facts |= close_rung(run)
-            facts["rungs"][str(progress.epoch)] = {"metrics": facts["metrics"]}
+            facts["rungs"][str(config.pause_at)] = {"metrics": facts["metrics"]}
         else:
             facts |= close_run(run, progress, splits, inputs, config, board, terminal)
 
 
-def resume_from(folder: RunFolder, learner: Learner, progress: Progress, fingerprint: str) -> None:
-    """Puts everything into the state of the last checkpoint. Raises UserError where the data has changed since."""
+def resume_from(folder: RunFolder, learner: Learner, progress: Progress, fingerprint: str, base: str | None) -> None:
+    """Puts everything into the state of the last checkpoint.
+
+    Raises UserError where the data, or the frozen part of `base`, has changed since.
+    """
     content = load_checkpoint(folder.checkpoint("last"))
     if content["fingerprint"] != fingerprint:
         raise UserError(
             f"the data is no longer that which {folder.path} began with (fingerprint {fingerprint} instead of "
             f"{content['fingerprint']}); put back what data.root held, or start a new run."
         )
+    require_base(content, learner.frozen_hash, base)
     restore(content, learner, progress)
     write_history(folder.history, progress.history)
 

@@ -10,13 +10,12 @@ from src.config import DEVICES, TrainerConfig, require, require_choice, typed
 from src.data.images import Classes
 from src.errors import UserError
 from src.results.comparison import Comparison
-from src.results.records import Record
 from src.results.report import BestRun
 from src.results.run_folder import RunFolder, find
-from src.training.checkpoint import load_checkpoint
+from src.training.checkpoint import load_checkpoint, require_base
 from src.training.device import Placement, choose_placement
 from src.training.evaluation import compute_logits
-from src.training.learner import Preprocess, load_trained_state
+from src.training.learner import Preprocess, frozen_hash, load_trained_state
 from src.training.prepare import make_network, make_preprocess
 
 
@@ -48,8 +47,11 @@ def load_trained(run: str, checkpoint: str | None, device: str) -> Trained:
     require_choice("device", device, DEVICES)
     placement = choose_placement(replace(settings, device=device, precision=_precision(settings, device)))
     require(config.data.num_classes is not None, f"run={run} ended before its data was read; train it again")
+    if not config.init.freeze:
+        config.init.run = None  # where its training began: the checkpoint holds all of it
     network = make_network(config, placement)
     content = load_checkpoint(folder.checkpoint(name))
+    require_base(content, frozen_hash(network, config.init.freeze), config.init.run)
     try:
         load_trained_state(network, content["model"], config.init.freeze)
     except RuntimeError as error:
@@ -71,12 +73,10 @@ def _precision(settings: TrainerConfig, device: str) -> str:
 
 def best_run(comparison: Comparison) -> BestRun | None:
     """The best run of the best setting, with its logits on the test set; None where none was evaluated there."""
-
-    def value(record: Record) -> float:
-        return record.metric(comparison.metric) or 0.0
-
     for row in comparison.rows:
-        for record in sorted(row.records, key=value, reverse=True):
+        measured = [record for record in row.records if record.metric(comparison.metric) is not None]
+        downwards = comparison.direction == "maximize"
+        for record in sorted(measured, key=lambda record: record.metric(comparison.metric), reverse=downwards):
             if record.folder.test_logits.exists():
                 saved = torch.load(record.folder.test_logits, weights_only=True)
                 content = load_checkpoint(record.folder.checkpoint(record.result.get("evaluated") or "last"))

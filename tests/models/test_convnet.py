@@ -34,7 +34,7 @@ REPORT_DEEP = [  # (layer, output, parameters as Keras counts them), from the re
 
 def test_deep_is_the_reports_network_row_for_row(composed):
     summary = summarise(build(composed("model=deep"), "model"), 32)
-    assert [(r.layer, r.output_shape, r.parameters + r.statistics) for r in summary.rows] == REPORT_DEEP
+    assert [(r.layer, r.output_shape, r.parameters + r.others) for r in summary.rows] == REPORT_DEEP
     assert (summary.parameters, summary.statistics) == (8_737_572, 1_920)
 
 

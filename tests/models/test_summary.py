@@ -40,4 +40,6 @@ def test_leaves_the_network_as_it_was():
 
 def test_frozen_parameters_are_not_trainable():
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).requires_grad_(False)
-    assert (summarise(network, 2).parameters, summarise(network, 2).statistics) == (0, 26)
+    summary = summarise(network, 2)
+    assert (summary.parameters, summary.frozen, summary.statistics) == (0, 26, 0)
+    assert "0 trainable parameters + 26 frozen + 0 running statistics" in str(summary)

@@ -24,6 +24,15 @@ def test_a_setting_that_varies_within_a_choice_is_named_beside_it(recorded):
     assert len(compare(records).rows) == 4
 
 
+def test_a_setting_that_was_named_is_a_column_though_it_follows(recorded):
+    records = [
+        recorded("optimizer=adam", "optimizer.lr=0.2", val=0.2, named=["optimizer.lr"]),
+        recorded("optimizer=sgd", val=0.1),
+    ]
+    assert compare(records).columns == ("optimizer", "optimizer.lr")
+    assert compare(records).rows[0].settings == {"optimizer": "adam", "optimizer.lr": 0.2}
+
+
 def test_an_experiment_stands_for_the_choices_in_it(recorded):
     records = [recorded(f"experiment=report/{name}", val=0.1) for name in ("deep", "deep_dropout", "baseline")]
     assert compare(records).columns == ("experiment",)
@@ -73,7 +82,7 @@ def test_what_a_search_stopped_stands_below_what_it_trained_to_the_end(recorded)
         recorded("optimizer.lr=0.3", val=0.1, history=[0.1] * 5, rungs={"1": {}, "2": {}}),
     ]
     comparison = compare(records)
-    assert [row.rung for row in comparison.rows] == ["", "rung 2, 2 epochs", "rung 1, 1 epochs"]
+    assert [row.rung for row in comparison.rows] == ["", "rung 2, epoch 2", "rung 1, epoch 1"]
     assert comparison.unfinished == []
 
 

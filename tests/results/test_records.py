@@ -38,6 +38,19 @@ def test_what_is_not_used_makes_no_difference(composed):
     assert "augmentation._target_" in differences(on, off)
 
 
+def test_what_a_run_finds_in_its_data_is_no_setting(composed):
+    found = composed("data=folder")
+    found.data.num_classes = 7  # model.num_classes refers to it
+    assert differences(flatten(composed("data=folder")), flatten(found)) == []
+
+
+def test_epochs_of_a_killed_run_are_those_of_its_history(recorded):
+    record = recorded(history=[0.1, 0.2, 0.3])
+    record.folder.save_result({"status": "running", "epochs": 0, "seconds": 0})
+    again = read_record(record.folder)
+    assert (again.status, again.epochs) == ("killed", 3)
+
+
 def test_control_of_a_run_is_no_setting(composed):
     assert differences(flatten(composed("pause_at=3")), flatten(composed())) == []
     assert differences(flatten(composed("seed=3")), flatten(composed())) == ["seed"]

@@ -93,7 +93,11 @@ def test_mistakes_of_the_best_run(recorded):
     best = BestRun(record, logits, torch.tensor([0, 0, 0, 1, 2, 2, 2]), CLASSES)
     blocks = build_report([record], compare([record]), best)
     hardest = table_below(blocks, "What the best run gets wrong")
-    assert [hardest[0][key] for key in ("class", "found", "most often taken for")] == ["cat", "33.33 %", "dog (66.67 %)"]
+    assert [hardest[0][key] for key in ("class", "found", "most often taken for")] == [
+        "cat",
+        "33.33 %",
+        "dog (66.67 %)",
+    ]
     (pairs,) = [block for block in blocks if isinstance(block, Table) and block.header[0] == "one"]
     assert pairs.rows == [("cat", "dog", "2", "0"), ("cat", "oak tree", "0", "1")]
 

@@ -63,7 +63,7 @@ def test_halving_says_what_it_cost(recorded):
     text = sweep_text(compare(records))
     assert "trained 5 epochs of the 8 that all 2 runs would have taken to their ends (62%)" in text
     assert "in 2 min 00 s instead of about 5 min 00 s" in text
-    assert "rung 1, 1 epochs" in text
+    assert "rung 1, epoch 1" in text
 
 
 def test_search_ends_in_the_reports_two_kinds_of_line(recorded):

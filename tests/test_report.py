@@ -1,0 +1,40 @@
+import pytest
+
+
+@pytest.mark.slow
+def test_writes_one_folder_with_a_page_that_needs_no_other_file(command, recorded, tmp_path):
+    for name in ("deep", "deep_dropout"):
+        for seed in (0, 1):
+            recorded(f"experiment=report/{name}", f"seed={seed}", val=0.4, test=0.4 + seed / 100, train=0.9,
+                     history=[0.3, 0.4])  # fmt: skip
+    done = command("report", "runs=runs", "hydra.run.dir=mine", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "the report is in mine: report.html, report.md, sweep.csv"
+    names = {path.name for path in (tmp_path / "mine").iterdir() if not path.name.startswith("events.")}
+    assert names == {"report.md", "report.html", "sweep.csv", "sweep.md", "curves_top1.png", "curves_loss.png",
+                     "gap.png"}  # fmt: skip
+    text = (tmp_path / "mine" / "report.md").read_text()
+    assert "| deep | 48.56 % | 36 min 14 s | 40.50 % |" in text
+    assert "![" in text and "curves_top1.png" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "runs is missing"),
+        (["runs=nowhere"], "runs=nowhere is no folder"),
+        (["runs=empty"], "runs=empty holds no run"),
+        (["runs=runs", "metric=metrics.val.top2"], "metric=metrics.val.top2 is in no result.json of these 1 runs"),
+        (["runs=runs", "direction=up"], "direction=up is not one of maximize, minimize"),
+        (["runs=runs", "hydra.run.dir=runs/0_run"], "runs/0_run holds a run; choose another folder"),
+    ],
+)
+def test_mistakes_get_one_sentence(command, recorded, tmp_path, arguments, sentence):
+    recorded(val=0.4)
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    done = command("report", *arguments, cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and sentence in done.stderr
+    assert [path for path in sorted(tmp_path.rglob("*")) if path.name != "outputs"] == before
