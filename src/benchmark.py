@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from omegaconf import DictConfig
 
 from src.commandline import CONFIGS, run_command
-from src.config import BenchmarkConfig, check, require, require_choice
+from src.config import check
+from src.errors import require, require_choice
+from src.schemas import BenchmarkConfig
 
 COMPARED = ("affine", "crop_flip")  # the augmentations that torchvision has too, image by image
 

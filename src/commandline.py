@@ -17,10 +17,10 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config import GROUPS, TYPED_NODES, register_schemas
 from src.errors import Interrupted, UserError
 from src.overrides import is_override, opened
 from src.results.run_folder import find
+from src.schemas import GROUPS, TYPED_NODES, register_schemas
 
 CONFIGS = Path(__file__).resolve().parent.parent / "conf"
 

@@ -1,4 +1,6 @@
-"""The two ways in which a command ends early without being at fault itself."""
+"""The two ways in which a command ends early without being at fault itself, and how requirements are stated."""
+
+from collections.abc import Sequence
 
 
 class UserError(Exception):
@@ -15,5 +17,12 @@ class Interrupted(BaseException):
         super().__init__(f"stopped by signal {signal_number}")
         self.signal_number = signal_number
 
-    def __reduce__(self) -> tuple[type, tuple[int]]:
-        return type(self), (self.signal_number,)  # a worker's interruption reaches the process that started it
+
+def require(condition: bool, problem: str) -> None:
+    """Raises UserError with `problem`, a sentence without its full stop, unless `condition` holds."""
+    if not condition:
+        raise UserError(f"{problem}.")
+
+
+def require_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    require(value in choices, f"{name}={value} is not one of {', '.join(choices)}")

@@ -5,7 +5,7 @@ import json
 from omegaconf import DictConfig
 
 from src.commandline import run_command
-from src.config import require, require_choice
+from src.errors import require, require_choice
 
 SPLITS = ("test", "val", "train")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from src.commandline import run_command
-from src.config import require, require_choice
+from src.errors import require, require_choice
 
 
 def predict(config: DictConfig) -> None:

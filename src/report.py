@@ -6,7 +6,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
 from src.commandline import run_command
-from src.config import require, require_choice
+from src.errors import require, require_choice
 from src.results.comparison import DIRECTIONS, compare
 from src.results.records import collect
 from src.results.run_folder import RunFolder, relative, write_text

@@ -8,7 +8,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from src.commandline import run_command
-from src.config import check, note_choices, require
+from src.config import check, note_choices
+from src.errors import require
 from src.results.run_folder import RunFolder, find, relative
 from src.search.apart import run_apart
 from src.search.jobs import require_same

@@ -17,10 +17,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from src.commandline import CONFIGS, register_resolvers
-from src.config import GROUPS, register_schemas
 from src.results.history import write_history
 from src.results.records import Record, read_record
 from src.results.run_folder import RunFolder
+from src.schemas import GROUPS, register_schemas
 
 ROOT = Path(__file__).resolve().parent.parent
 

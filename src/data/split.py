@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from src.config import DataConfig
 from src.data.images import Classes, ImageDataset, LabelledImages
 from src.data.seeds import make_generator
 from src.errors import UserError
+from src.schemas import DataConfig
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from src.config import GROUPS
 from src.results.records import REPLICATES, Record, statuses
 from src.results.statistics import Spread, spread
+from src.schemas import GROUPS
 
 METRIC = "metrics.val.top1"
 DIRECTIONS = ("maximize", "minimize")

@@ -9,10 +9,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.config import GROUPS
 from src.errors import UserError
 from src.results.history import Row, read_history
 from src.results.run_folder import RunFolder
+from src.schemas import GROUPS
 
 REPLICATES = ("seed", "data.fold")  # what repeats a setting instead of being one
 RUN_CONTROL = ("resume", "pause_at", "choices", "named")  # no part of what a run computes

@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from src.config import TrainConfig
 from src.errors import UserError
+from src.schemas import TrainConfig
 
 
 @dataclass(frozen=True)

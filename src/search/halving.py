@@ -6,7 +6,7 @@ Jamieson & Talwalkar 2016, "Non-stochastic best arm identification and hyperpara
 import statistics
 from collections.abc import Sequence
 
-from src.config import require
+from src.errors import require
 from src.search.jobs import Job, Sweep
 
 Candidate = Sequence[Job]  # one job for each of its seeds and folds

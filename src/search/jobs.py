@@ -16,8 +16,8 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from src.config import check, note_choices, require, require_choice
-from src.errors import Interrupted, UserError
+from src.config import check, note_choices
+from src.errors import Interrupted, UserError, require, require_choice
 from src.overrides import COMMAND, exact_command, quoted, quoted_override
 from src.results.comparison import DIRECTIONS, Comparison, compare
 from src.results.records import Record, differences, flatten, read_record

@@ -9,7 +9,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from src.config import require
+from src.errors import require
 from src.overrides import opened
 from src.results.records import REPLICATES
 from src.results.sweep_table import search_lines

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from hydra.core.override_parser.types import IntervalSweep, Override
 
-from src.config import require
+from src.errors import require
 
 
 def draw_candidates(overrides: Sequence[Override], count: int, seed: int) -> list[tuple[str, ...]]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from src.config import TrainerConfig
 from src.errors import UserError
+from src.schemas import TrainerConfig
 from src.training.gpus import claim_gpu
 
 _DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -13,10 +13,10 @@ from src.data.images import LabelledImages
 from src.data.loading import PerImageLoader, ResidentLoader
 from src.data.split import Splits
 from src.errors import UserError
-from src.training.base import freeze, split_as_configured, take_weights
 from src.training.device import Placement
 from src.training.features import AsGiven
 from src.training.learner import Learner, Preprocess, frozen_hash, make_objective
+from src.training.warm_start import freeze, split_as_configured, take_weights
 
 
 def load_data(config: DictConfig) -> Splits:

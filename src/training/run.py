@@ -20,7 +20,6 @@ from src.results.environment import describe_environment
 from src.results.history import write_history
 from src.results.run_folder import RunFolder, write_text
 from src.results.terminal import LiveTable, Terminal
-from src.training.base import seen_by_base
 from src.training.checkpoint import Progress, load_checkpoint, require_base, restore
 from src.training.closing import close_run, close_rung
 from src.training.device import Placement, choose_placement
@@ -30,6 +29,7 @@ from src.training.learner import Learner, Preprocess
 from src.training.loop import fit
 from src.training.prepare import load_data, make_learner, make_loader, make_network
 from src.training.session import Run
+from src.training.warm_start import seen_by_base
 
 WATCHED = {
     "holdout": "val: images held out of the training set",

@@ -9,12 +9,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from src.config import TrainerConfig
 from src.data.images import Classes, LabelledImages
 from src.data.loading import PerImageLoader, ResidentLoader
 from src.errors import Interrupted, UserError
 from src.results.history import Row
 from src.results.run_folder import RunFolder
+from src.schemas import TrainerConfig
 from src.training.checkpoint import Progress, save_checkpoint
 from src.training.interruption import StopRequest
 from src.training.learner import Learner

@@ -6,12 +6,13 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from src.config import DEVICES, TrainerConfig, require, require_choice, typed
+from src.config import typed
 from src.data.images import Classes
-from src.errors import UserError
+from src.errors import UserError, require, require_choice
 from src.results.comparison import Comparison
 from src.results.report import BestRun
 from src.results.run_folder import RunFolder, find
+from src.schemas import DEVICES, TrainerConfig
 from src.training.checkpoint import load_checkpoint, require_base
 from src.training.device import Placement, choose_placement
 from src.training.evaluation import compute_logits

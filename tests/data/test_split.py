@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from src.config import DataConfig
 from src.data.images import Classes, ImageDataset, LabelledImages
 from src.data.split import fold, holdout, limit, split
 from src.errors import UserError
+from src.schemas import DataConfig
 
 LABELS = torch.arange(10).repeat_interleave(20)[torch.randperm(200, generator=torch.Generator().manual_seed(0))]
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from src.config import TrainerConfig
 from src.errors import UserError
+from src.schemas import TrainerConfig
 from src.training.device import choose_placement
 
 

@@ -6,11 +6,12 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from src.config import InitConfig, require, typed
+from src.config import typed
 from src.data.images import ImageDataset
 from src.data.split import Splits, split
-from src.errors import UserError
+from src.errors import UserError, require
 from src.results.run_folder import RunFolder, find
+from src.schemas import InitConfig
 from src.training.checkpoint import load_checkpoint
 
 

@@ -7,11 +7,11 @@ import torch
 
 from src.config import build
 from src.errors import UserError
-from src.training.base import seen_by_base, split_as_configured
 from src.training.checkpoint import load_checkpoint
 from src.training.device import choose_placement
 from src.training.prepare import load_data, make_network
 from src.training.trained import load_trained
+from src.training.warm_start import seen_by_base, split_as_configured
 from tests.conftest import train_in
 
 HELD = ("data.holdout=3", "trainer.epochs=1")
