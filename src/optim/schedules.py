@@ -39,6 +39,13 @@ def one_cycle(
     return _warmup(epoch, warmup_epochs) * factor
 
 
+def triangle(epoch: float, epochs: int, warmup_epochs: float = 0.0, rising_fraction: float = 0.25) -> float:
+    """Linearly from 0 to 1 over `rising_fraction` of the run, linearly back to 0 at its end."""
+    done = epoch / epochs
+    factor = done / rising_fraction if done < rising_fraction else (1 - done) / (1 - rising_fraction)
+    return _warmup(epoch, warmup_epochs) * max(factor, 0.0)
+
+
 def step(
     epoch: float, epochs: int, warmup_epochs: float = 0.0, milestones: Sequence[float] = (0.5, 0.75), gamma: float = 0.1
 ) -> float:

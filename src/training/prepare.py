@@ -18,6 +18,8 @@ from src.training.features import AsGiven
 from src.training.learner import Learner, Preprocess, frozen_hash, make_objective
 from src.training.warm_start import freeze, split_as_configured, take_weights
 
+FIT_IMAGES = 5000  # that a network may start from: the statistics of so many are those of all
+
 
 def load_data(config: DictConfig) -> Splits:
     """Reads the data set and splits it; writes the number of classes found into `config` where it says null."""
@@ -47,6 +49,14 @@ def make_network(config: DictConfig, placement: Placement) -> nn.Module:
     if config.init.run:
         take_weights(network, OmegaConf.to_object(config.init))
     return network
+
+
+def fit_to_data(network: nn.Module, config: DictConfig, train: LabelledImages, placement: Placement) -> None:
+    """Lets a network that starts from its data, as `SpeedrunNet` does, see the first thousands of it."""
+    if not hasattr(network, "fit_to") or config.init.run:
+        return
+    preprocess = make_preprocess(config, placement)
+    network.fit_to(preprocess.normalise(preprocess.pixels(train.images[:FIT_IMAGES].to(placement.device))))
 
 
 def make_preprocess(config: DictConfig, placement: Placement) -> Preprocess:

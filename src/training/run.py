@@ -27,7 +27,7 @@ from src.training.features import cached, can_be_cached
 from src.training.interruption import StopRequest, stop_on_signals
 from src.training.learner import Learner, Preprocess
 from src.training.loop import fit
-from src.training.prepare import load_data, make_learner, make_loader, make_network
+from src.training.prepare import fit_to_data, load_data, make_learner, make_loader, make_network
 from src.training.session import Run
 from src.training.warm_start import seen_by_base
 
@@ -115,6 +115,7 @@ def train_and_evaluate(
     splits = load_data(config)
     folder.save_config(config)
     network = make_network(config, placement)
+    fit_to_data(network, config, splits.train, placement)
     on_features = can_be_cached(network, config)
     inputs = splits
     if on_features:

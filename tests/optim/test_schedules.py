@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
-from src.optim.schedules import constant, cosine, one_cycle, step
+from src.optim.schedules import constant, cosine, one_cycle, step, triangle
 
 STEPS, EPOCHS = 200, 10
 
@@ -32,6 +32,12 @@ def test_one_cycle_is_pytorchs():
     theirs = reference(lambda o: OneCycleLR(o, max_lr=1.0, total_steps=STEPS + 1, pct_start=0.3))
     assert ours(one_cycle) == pytest.approx(theirs, abs=2e-2)
     assert max(ours(one_cycle)) == pytest.approx(1)
+
+
+def test_triangle_rises_and_falls_linearly():
+    factors = ours(triangle, rising_fraction=0.25)
+    assert factors[25] == pytest.approx(0.5) and factors[50] == pytest.approx(1) and factors[125] == pytest.approx(0.5)
+    assert triangle(EPOCHS, EPOCHS) == 0 and min(factors[1:]) > 0
 
 
 def test_step_drops_at_its_milestones():

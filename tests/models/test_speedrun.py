@@ -1,0 +1,60 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from src.config import build
+from src.models.speedrun import SpeedrunNet, whitening_filters
+from src.models.summary import summarise
+from tests.conftest import SMALL, train_in
+
+
+def images(count=200):
+    """Smooth ones, as photographs are: neighbouring pixels are alike."""
+    noise = torch.randn(count, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    return F.avg_pool2d(noise, 3, stride=1, padding=1) * 2
+
+
+def test_has_the_speedruns_size(composed):
+    config = composed("model=speedrun")
+    config.data.num_classes = 100
+    summary = summarise(build(config, "model"), 32)
+    assert (summary.parameters, summary.frozen) == (8_605_056, 288 + 2_944)  # whitening, scales of the norms
+    assert 174e6 < summary.multiply_adds < 176e6
+
+
+@pytest.mark.parametrize("size", [16, 20, 24, 32])
+def test_takes_images_of_any_size(size):
+    network = SpeedrunNet((8, 16, 24), whitening=True, dirac=True, logit_scale=0.1, num_classes=7)
+    assert network(torch.zeros(2, 3, size, size)).shape == (2, 7)
+
+
+def test_whitened_patches_are_uncorrelated_and_of_unit_variance():
+    filters = whitening_filters(images(), eps=1e-8)
+    assert filters.shape == (24, 3, 2, 2)
+    assert torch.equal(filters[:12], -filters[12:])
+    responses = F.conv2d(images(), filters[:12]).transpose(0, 1).reshape(12, -1)
+    moments = responses @ responses.T / responses.shape[1]
+    torch.testing.assert_close(moments, torch.eye(12), atol=1e-2, rtol=0)
+
+
+def test_dirac_lets_channels_through():
+    network = SpeedrunNet((8, 16, 24), whitening=True, dirac=True, logit_scale=0.1, num_classes=7)
+    first = network.features[3].enter[0]
+    x = torch.randn(2, 8, 6, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(first(x)[:, :8], x)
+
+
+def test_whitening_comes_from_the_training_images_and_stays(composed, tmp_path):
+    overrides = [text for text in SMALL if not text.startswith("model")]
+    run = train_in(
+        tmp_path / "run",
+        composed(*overrides, "model=speedrun", "model.widths=[8,16,24]", "optimizer=muon", "scheduler=triangle"),
+    )
+    state = torch.load(run.checkpoint("last"), weights_only=True)["model"]
+    assert state["features.0.weight"].shape == (24, 3, 2, 2)
+    assert torch.equal(state["features.0.weight"][:12], -state["features.0.weight"][12:])
+
+
+def test_widths_are_checked():
+    with pytest.raises(ValueError, match="three numbers of channels"):
+        SpeedrunNet((8, 16), whitening=True, dirac=True, logit_scale=0.1, num_classes=7)

@@ -1,0 +1,87 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from src.optim.muon import Muon, orthogonalise
+
+SETTINGS = {"lr": 0.1, "momentum": 0.6, "newton_schulz_steps": 3, "sgd_lr": 0.2, "sgd_momentum": 0.85,
+            "weight_decay": 0.0}  # fmt: skip
+
+
+def with_gradients(*shapes, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    weights = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    for weight in weights:
+        weight.grad = torch.randn(weight.shape, generator=generator)
+    return weights
+
+
+@pytest.mark.parametrize("shape", [(16, 8, 3, 3), (64, 4, 1, 1), (8, 3, 2, 2)])
+def test_orthogonalised_filters_keep_their_directions_and_lose_their_scales(shape):
+    filters = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    result = orthogonalise(filters, steps=5)
+    assert result.shape == shape and result.dtype == torch.float32
+    left, _, right = torch.linalg.svd(filters.reshape(len(filters), -1), full_matrices=False)
+    turned = left.T @ result.reshape(len(filters), -1) @ right.T
+    assert torch.allclose(turned, torch.diag(turned.diagonal()), atol=1e-4)
+    assert turned.diagonal().min() > 0.6 and turned.diagonal().max() < 1.3
+
+
+def test_orthogonalisation_does_not_see_the_scale():
+    filters = torch.randn(6, 5, 3, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(orthogonalise(filters, 3), orthogonalise(1000 * filters, 3), rtol=1e-3, atol=1e-4)
+
+
+def test_filters_have_a_fixed_size_before_each_step():
+    (filters,) = with_gradients((8, 4, 3, 3))
+    direction = filters.detach() / filters.norm()
+    gradient = filters.grad.clone()
+    Muon([filters], **SETTINGS).step()
+    update = orthogonalise(gradient * 1.6, 3)  # the first step: the gradient, and 0.6 of itself as momentum
+    torch.testing.assert_close(filters.detach(), direction * 8**0.5 - 0.1 * update)
+
+
+def test_the_rest_steps_as_pytorchs_sgd_does():
+    ours, theirs, filters = (with_gradients((5, 3), (7,)), with_gradients((5, 3), (7,)), with_gradients((4, 3, 3, 3)))
+    muon = Muon([*ours, *filters], **{**SETTINGS, "weight_decay": 0.01})
+    sgd = torch.optim.SGD(theirs, lr=0.2, momentum=0.85, nesterov=True)
+    for _ in range(4):
+        muon.step()
+        for weight in theirs:
+            weight.data.mul_(1 - 0.2 * 0.01)
+        sgd.step()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_schedule_moves_both_rates_and_state_comes_back():
+    first = with_gradients((4, 3, 3, 3), (7,))
+    muon = Muon(first, **SETTINGS)
+    schedule = torch.optim.lr_scheduler.LambdaLR(muon, lambda step: 0.5)
+    assert [group["lr"] for group in muon.param_groups] == [0.05, 0.1]
+    muon.step()
+    schedule.step()
+    second = [nn.Parameter(weight.detach().clone()) for weight in first]
+    for weight, other in zip(second, first, strict=True):
+        weight.grad = other.grad.clone()
+    again = Muon(second, **SETTINGS)
+    again.load_state_dict(copy.deepcopy(muon.state_dict()))
+    muon.step()
+    again.step()
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [({"lr": -1}, "lr=-1"), ({"momentum": 1}, "momentum=1"), ({"newton_schulz_steps": 0}, "newton_schulz_steps=0")],
+)
+def test_values_are_checked(settings, problem):
+    with pytest.raises(ValueError, match=problem):
+        Muon(with_gradients((4, 3, 3, 3)), **{**SETTINGS, **settings})
+
+
+def test_a_network_without_filters_is_refused():
+    with pytest.raises(ValueError, match="no convolutions that are trained"):
+        Muon(with_gradients((4, 3)), **SETTINGS)
