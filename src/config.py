@@ -48,6 +48,14 @@ def check(config: DictConfig, overrides: Sequence[str] = (), schema: type = Trai
         f"trainer.patience={trainer.patience} needs images to choose by, which data.validation={data.validation} "
         "does not hold out; use data.validation=holdout or fold",
     )
+    require(
+        data.augment or not data.alternate_flip,
+        "data.alternate_flip=true does nothing without data.augment=true; add that",
+    )
+    require(
+        not (trainer.both_sides and config.init.freeze),
+        "trainer.both_sides=true needs the images themselves, of which init.freeze keeps features; take one away",
+    )
     for needed, holds, idle in (
         ("data.augment=true", data.augment, r"augmentation(\..*)?"),
         ("data.validation=fold", data.validation == "fold", r"data\.folds?"),

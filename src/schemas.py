@@ -22,6 +22,7 @@ class DataConfig:
     image_size: int = 32  # pixels; images of another size are resized once, when they are read
     batch_size: int = 128
     augment: bool = False  # true: apply the group `augmentation` to the training images
+    alternate_flip: bool = False  # mirror each training image in every other epoch, instead of at random
     validation: str = "holdout"  # holdout, fold, test (the report's protocol) or none
     holdout: int = 50  # images of each class held out, with validation=holdout
     folds: int = 5  # with validation=fold
@@ -59,9 +60,11 @@ class TrainerConfig:
     memory_format: str = "auto"  # auto: channels_last, the faster one wherever measured
     compile: bool = False  # torch.compile of augmentation, network and loss as one graph
     label_smoothing: float = 0.0
+    both_sides: bool = False  # evaluate also with the logits of each image and its mirror averaged, in a column apart
     clip_norm: float | None = None  # the gradient's norm is cut to this
     accumulate: int = 1  # batches whose gradients are averaged into one optimizer step
     patience: int | None = None  # stop after so many epochs without a better validation accuracy
+    sizes: list[Any] = field(default_factory=list)  # [[0.15,20],[0.5,24]]: until 15 % of the run at 20 pixels, then 24
     max_minutes: float | None = None  # end in this time, with everything saved and evaluated
     checkpoint_minutes: float = 10.0  # also save within epochs, this often
 
@@ -72,6 +75,13 @@ class TrainerConfig:
         require_choice("trainer.memory_format", self.memory_format, MEMORY_FORMATS)
         smoothing = self.label_smoothing
         require(0 <= smoothing < 1, f"trainer.label_smoothing={smoothing} must lie in [0, 1)")
+        pairs = all(isinstance(entry, list) and len(entry) == 2 for entry in self.sizes)
+        require(
+            pairs
+            and all(0 < share < 1 and size >= 1 for share, size in self.sizes)
+            and self.sizes == sorted(self.sizes),
+            f"trainer.sizes={self.sizes} must be rising pairs of a share of the run and a size: [[0.15,20],[0.5,24]]",
+        )
         require(self.accumulate >= 1, f"trainer.accumulate={self.accumulate} must be at least 1")
         for name in ("clip_norm", "patience", "max_minutes"):
             value = getattr(self, name)

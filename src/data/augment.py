@@ -5,6 +5,7 @@ parameters, so it compiles. Images are (N, 3, H, W) float32 in [0, 1], on any de
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor, nn
@@ -20,6 +21,29 @@ class Augmentation(nn.Module):
 
     def forward(self, images: Tensor, params: tuple[Tensor, ...]) -> Tensor:
         return images
+
+    def targets(self, labels: Tensor, params: tuple[Tensor, ...], num_classes: int) -> Tensor:
+        """What the network is to say: `labels` (N,) int64, or shares (N, num_classes) where images are mixed."""
+        return labels
+
+
+class Chain(Augmentation):
+    """One augmentation after the other. At most one of them may mix labels, the last."""
+
+    def __init__(self, steps: Sequence[Augmentation]) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(steps)
+
+    def draw(self, generator: Generator, count: int) -> tuple[tuple[Tensor, ...], ...]:
+        return tuple(step.draw(generator, count) for step in self.steps)
+
+    def forward(self, images: Tensor, params: tuple[tuple[Tensor, ...], ...]) -> Tensor:
+        for step, own in zip(self.steps, params, strict=True):
+            images = step(images, own)
+        return images
+
+    def targets(self, labels: Tensor, params: tuple[tuple[Tensor, ...], ...], num_classes: int) -> Tensor:
+        return self.steps[-1].targets(labels, params[-1], num_classes)
 
 
 class Affine(Augmentation):

@@ -17,7 +17,7 @@ from src.data.seeds import derive_seed, make_generator
 Batch = tuple[Tensor, Tensor]
 
 # The last number of a place tells the uses of randomness apart, so that none follows from another.
-ORDER, AUGMENTATION, TRANSFORM = range(3)
+ORDER, AUGMENTATION, TRANSFORM, SIDE = range(4)
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
@@ -26,10 +26,19 @@ def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
 
 
 class ResidentLoader:
-    """Batches of images that all lie on the device: one index_select each, no workers, no copies per image."""
+    """Batches of images that all lie on the device: one index_select each, no workers, no copies per image.
 
-    def __init__(self, data: LabelledImages, batch_size: int, seed: int, device: torch.device) -> None:
+    With `alternate_flip` every image is mirrored in every other epoch, the first by chance (Jordan 2024): two epochs
+    show both sides, which random flips do for one image in two.
+    """
+
+    def __init__(
+        self, data: LabelledImages, batch_size: int, seed: int, device: torch.device, alternate_flip: bool = False
+    ) -> None:
         self.data, self.batch_size, self.seed, self.device = data.to(device), batch_size, seed, device
+        self.first_sides = None
+        if alternate_flip:
+            self.first_sides = torch.randint(0, 2, (len(data),), generator=make_generator(seed, SIDE)).to(device)
 
     def __len__(self) -> int:
         return math.ceil(len(self.data) / self.batch_size)
@@ -38,8 +47,11 @@ class ResidentLoader:
         """The batches of one epoch from number `start` on."""
         order = epoch_order(len(self.data), self.seed, epoch).to(self.device)
         for indices in order.split(self.batch_size)[start:]:
-            batch = self.data[indices]
-            yield batch.images, batch.labels
+            images, labels = self.data.images.index_select(0, indices), self.data.labels.index_select(0, indices)
+            if self.first_sides is not None:
+                mirrored = (self.first_sides[indices] + epoch) % 2 == 1
+                images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
+            yield images, labels
 
 
 class PerImageLoader:

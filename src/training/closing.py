@@ -74,6 +74,11 @@ def close_run(
     elif config.data.validation == "test":
         metrics["val"] = metrics["test"]
 
+    mirrored = {}
+    if run.settings.both_sides:
+        for part, data in (("val", inputs.validation), ("test", inputs.test)):
+            if data:
+                mirrored[part] = measure(logits_of_both_sides(run, data), data.labels, splits.classes)
     if not all(math.isfinite(part.loss) for part in metrics.values()):
         raise diverged(run.learner, progress)
 
@@ -90,23 +95,29 @@ def close_run(
     numbers = {f"final/{part}_{key}": value for part, m in metrics.items()
                for key, value in (("top1", m.top1), ("loss", m.loss))}  # fmt: skip
     board.closing(settings_of_interest(config), numbers, pictures["confusion_matrix"], progress.epoch)
-    terminal.say(f"{name} checkpoint (epoch {content['epoch']}):\n\n{metrics_table(metrics)}")
+    terminal.say(f"{name} checkpoint (epoch {content['epoch']}):\n\n{metrics_table(metrics, mirrored)}")
     return {
         "evaluated": name,
         "evaluated_epoch": content["epoch"],
         "evaluated_step": content["step"],
         "metrics": {part: metrics[part].as_dict() if part in metrics else None for part in ("train", "val", "test")},
+        "both_sides": {part: m.as_dict() for part, m in mirrored.items()} or None,
     }
 
 
-def metrics_table(metrics: dict[str, Metrics]) -> str:
-    """One row per part of the data, in the order train, val, test."""
+def metrics_table(metrics: dict[str, Metrics], both_sides: dict[str, Metrics] | None = None) -> str:
+    """One row per part of the data, in the order train, val, test; `both_sides` are shown in a column of their own."""
+    header, align = ["images", "number", "loss", "top1", "top5", "superclass"], "<>>>>>"
     rows = [
-        (TITLES[part], f"{m.images:,}", f"{m.loss:.4f}", percent(m.top1), percent(m.top5), percent(m.superclass))
+        [TITLES[part], f"{m.images:,}", f"{m.loss:.4f}", percent(m.top1), percent(m.top5), percent(m.superclass)]
         for part in TITLES
         if (m := metrics.get(part))
     ]
-    return format_table(("images", "number", "loss", "top1", "top5", "superclass"), rows, align="<>>>>>")
+    if both_sides:
+        header, align = [*header, "top1, both sides"], f"{align}>"
+        known = (both_sides.get(part) for part in TITLES if metrics.get(part))
+        rows = [[*row, percent(m.top1) if m else "-"] for row, m in zip(rows, known, strict=True)]
+    return format_table(header, rows, align)
 
 
 def draw_figures(progress: Progress, splits: Splits, confusion: Tensor, validation: str) -> dict[str, Any]:
@@ -137,6 +148,12 @@ def settings_of_interest(config: DictConfig) -> dict[str, Any]:
         if value is not None:
             settings[name] = value
     return settings
+
+
+def logits_of_both_sides(run: Run, data: LabelledImages) -> Tensor:
+    """(N, num_classes): the mean of the logits of each image and of its mirror (test-time augmentation)."""
+    mirrored = LabelledImages(data.images.flip(-1), data.labels)
+    return (_logits(run, data).cpu() + _logits(run, mirrored).cpu()) / 2
 
 
 def _logits(run: Run, data: LabelledImages) -> Tensor:

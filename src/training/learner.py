@@ -73,7 +73,8 @@ def make_objective(
         with placement.autocast():
             logits = model(inputs)
         logits = logits.float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        targets = augmentation.targets(labels, draws, logits.shape[1])
+        loss = F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
         return loss, (logits.detach().argmax(dim=1) == labels).sum()
 
     return batch_loss

@@ -3,11 +3,14 @@
 import math
 
 import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
 
 from src.data.loading import AUGMENTATION
 from src.data.seeds import make_generator
 from src.results.history import Row, write_history
 from src.results.metrics import Metrics, measure
+from src.schemas import TrainerConfig
 from src.training.checkpoint import Progress
 from src.training.evaluation import compute_logits
 from src.training.session import Run, Session, diverged
@@ -47,6 +50,9 @@ def train_epoch(run: Run, progress: Progress, session: Session) -> bool:
     for images, labels in run.loader.batches(progress.epoch, start=progress.batch):
         place = (run.seed, progress.epoch, progress.batch, AUGMENTATION)
         draws = learner.augmentation.draw(make_generator(*place, device=images.device), len(labels))
+        images = resized(
+            images, size_at((progress.epoch + progress.batch / batches) / run.settings.epochs, run.settings)
+        )
         loss, correct = learner.objective(images, labels, draws)
 
         group = min(accumulate, batches - progress.batch // accumulate * accumulate)  # the epoch's last may be smaller
@@ -72,6 +78,19 @@ def train_epoch(run: Run, progress: Progress, session: Session) -> bool:
             return False
     session.read()
     return True
+
+
+def size_at(done: float, settings: TrainerConfig) -> int | None:
+    """The size in pixels of the images once the share `done` of the run is over; None: as they are.
+
+    Small images first, which teach the coarse features for less (Howard 2018, DAWNBench).
+    """
+    return next((size for until, size in settings.sizes if done < until), None)
+
+
+def resized(images: Tensor, size: int | None) -> Tensor:
+    """(n, 3, size, size) uint8, antialiased bilinear."""
+    return images if size is None else transforms.resize(images, [size, size], antialias=True)
 
 
 def validate(run: Run, session: Session) -> Metrics | None:

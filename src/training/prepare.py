@@ -115,6 +115,7 @@ def make_loader(
     data, _ = typed(config)
     augmentation = build(config, "augmentation") if data.augment else Augmentation()
     if isinstance(augmentation, Augmentation):
-        return ResidentLoader(train, data.batch_size, config.seed, placement.device), augmentation
+        loader = ResidentLoader(train, data.batch_size, config.seed, placement.device, data.alternate_flip)
+        return loader, augmentation
     loader = PerImageLoader(train, data.batch_size, config.seed, placement.device, augmentation, data.workers)
     return loader, Augmentation()

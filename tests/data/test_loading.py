@@ -47,6 +47,22 @@ def test_both_loaders_go_through_the_images_in_the_same_order():
     assert all(torch.equal(a, b) for a, b in zip(resident, per_image, strict=True))
 
 
+def test_alternating_flips_show_both_sides_in_two_epochs_and_the_first_by_chance():
+    count = 200
+    images = torch.arange(4, dtype=torch.uint8).expand(count, 3, 4, 4).contiguous()
+    loader = ResidentLoader(LabelledImages(images, torch.arange(count)), 16, 0, CPU, alternate_flip=True)
+
+    def mirrored(epoch):
+        sides = torch.empty(count)
+        for batch, labels in loader.batches(epoch):
+            sides[labels] = (batch[:, 0, 0, 0] == 3).float()
+        return sides
+
+    first = mirrored(0)
+    assert 70 < first.sum() < 130
+    assert torch.equal(mirrored(1), 1 - first) and torch.equal(mirrored(2), first)
+
+
 def test_images_stay_with_their_labels():
     for images, labels in loaders()[0].batches(0):
         assert torch.equal(images[:, 0, 0, 0].long(), labels)

@@ -6,8 +6,13 @@ from src.errors import UserError
 from src.optim.schedules import cosine
 from src.results.history import read_history
 from src.results.run_folder import RunFolder
+from src.schemas import TrainerConfig
+from src.training import loop
 from src.training.device import Placement
+from src.training.loop import size_at
 from src.training.prepare import load_data, make_learner, make_loader, make_network
+from src.training.trained import load_trained
+from tests.conftest import SMALL
 
 PLACEMENT = Placement(torch.device("cpu"), None, torch.channels_last)
 
@@ -36,6 +41,35 @@ def test_a_run_learns_and_leaves_the_promised_files(small, trained):
     assert {path.name for path in folder.figures.iterdir()} == {
         "samples.png", "accuracy.png", "loss.png", "confusion_matrix.png"
     }  # fmt: skip
+
+
+def test_sizes_rise_over_the_run():
+    settings = TrainerConfig(sizes=[[0.15, 20], [0.5, 24]])
+    assert [size_at(done, settings) for done in (0, 0.1499, 0.15, 0.4999, 0.5, 0.99)] == [20, 20, 24, 24, None, None]
+    assert size_at(0, TrainerConfig()) is None
+
+
+def test_images_are_trained_on_at_their_sizes_and_evaluated_as_they_are(composed, trained, monkeypatch):
+    seen = []
+    genuine = loop.resized
+    monkeypatch.setattr(loop, "resized", lambda images, size: seen.append(size) or genuine(images, size))
+    overrides = [text for text in SMALL if not text.startswith("model")]
+    network = ("model=speedrun", "model.widths=[8,16,24]")
+    folder = trained(composed(*overrides, *network, "trainer.sizes=[[0.5,16]]"))
+    assert seen == [16] * 8 + [None] * 8  # 500 images in batches of 64, twice
+    assert folder.load_result()["status"] == "completed"
+
+
+def test_both_sides_are_evaluated_apart(small, trained):
+    plain, both = trained(small(), "plain"), trained(small("trainer.both_sides=true"), "both")
+    result = both.load_result()
+    assert result["metrics"] == plain.load_result()["metrics"] and plain.load_result()["both_sides"] is None
+    network = load_trained(str(both.path), None, "cpu")
+    test = load_data(both.load_config()).test
+    logits = (network.logits(test.images) + network.logits(test.images.flip(-1))) / 2
+    accuracy = (logits.argmax(dim=1) == test.labels).float().mean().item()
+    assert result["both_sides"]["test"]["top1"] == pytest.approx(accuracy)
+    assert "top1, both sides" in both.log.read_text() and "both sides" not in plain.log.read_text()
 
 
 def test_equal_configs_give_equal_weights_and_another_seed_others(small, trained):
