@@ -59,9 +59,14 @@ class Group(nn.Module):
     def __init__(self, inputs: int, width: int, inner: int, kernels: tuple[int, int, int]) -> None:
         super().__init__()
         first, second, third = kernels
-        self.enter = nn.Sequential(_convolution(inputs, width, first), nn.MaxPool2d(2), _norm(width), nn.SiLU())
+        pool = nn.MaxPool2d(2)
+        self.enter = nn.Sequential(*_convolution(inputs, width, first), pool, _norm(width), nn.SiLU())
         self.pair = nn.Sequential(
-            _convolution(width, inner, second), _norm(inner), nn.SiLU(), _convolution(inner, width, third), _norm(width)
+            *_convolution(width, inner, second),
+            _norm(inner),
+            nn.SiLU(),
+            *_convolution(inner, width, third),
+            _norm(width),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,8 +83,11 @@ def whitening_filters(images: Tensor, eps: float = 5e-4) -> Tensor:
     return torch.cat([filters, -filters])
 
 
-def _convolution(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, padding="same", bias=False)
+def _convolution(inputs: int, outputs: int, kernel: int) -> list[nn.Module]:
+    """Without a bias, and keeping the size of the image: an even kernel looks one pixel further right and down."""
+    padding = kernel // 2 if kernel % 2 else 0
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=padding, bias=False)
+    return [layer] if kernel % 2 else [nn.ZeroPad2d((0, kernel - 1, 0, kernel - 1)), layer]
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
