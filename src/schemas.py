@@ -58,7 +58,7 @@ class TrainerConfig:
     device: str = "auto"  # auto: cuda where there is one, else cpu
     precision: str = "auto"  # auto: bf16 on CUDA that has it, fp16 on older, fp32 on a CPU
     memory_format: str = "auto"  # auto: channels_last, the faster one wherever measured
-    compile: bool = False  # torch.compile of augmentation, network and loss as one graph
+    compile: bool = False  # torch.compile of augmentation, network and loss as one graph, for full batches alone
     label_smoothing: float = 0.0
     both_sides: bool = False  # evaluate also with the logits of each image and its mirror averaged, in a column apart
     clip_norm: float | None = None  # the gradient's norm is cut to this

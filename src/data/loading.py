@@ -1,6 +1,7 @@
 """Batches of training images, in an order that is a function of (seed, epoch): any epoch can be entered at any batch.
 
-Both loaders yield `(images, labels)`: (n, 3, H, W) uint8 and (n,) int64 on the device; the last batch may be smaller.
+Both loaders yield `(images, labels)`: (n, 3, H, W) uint8 and (n,) int64 on the device. The last batch of an epoch may
+be smaller; with `drop_last` it is left out, since a compiled step is made for one size.
 """
 
 import math
@@ -20,9 +21,13 @@ Batch = tuple[Tensor, Tensor]
 ORDER, AUGMENTATION, TRANSFORM, SIDE = range(4)
 
 
-def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """(count,) int64: the order in which epoch `epoch` visits the images, on the CPU."""
-    return torch.randperm(count, generator=make_generator(seed, epoch, 0, ORDER))
+def batch_count(images: int, batch_size: int, drop_last: bool) -> int:
+    return images // batch_size if drop_last else math.ceil(images / batch_size)
+
+
+def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
+    """(images,) int64: the order in which epoch `epoch` visits the images, on the CPU."""
+    return torch.randperm(images, generator=make_generator(seed, epoch, 0, ORDER))
 
 
 class ResidentLoader:
@@ -33,20 +38,27 @@ class ResidentLoader:
     """
 
     def __init__(
-        self, data: LabelledImages, batch_size: int, seed: int, device: torch.device, alternate_flip: bool = False
+        self,
+        data: LabelledImages,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        drop_last: bool = False,
+        alternate_flip: bool = False,
     ) -> None:
         self.data, self.batch_size, self.seed, self.device = data.to(device), batch_size, seed, device
+        self.drop_last = drop_last
         self.first_sides = None
         if alternate_flip:
             self.first_sides = torch.randint(0, 2, (len(data),), generator=make_generator(seed, SIDE)).to(device)
 
     def __len__(self) -> int:
-        return math.ceil(len(self.data) / self.batch_size)
+        return batch_count(len(self.data), self.batch_size, self.drop_last)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from number `start` on."""
         order = epoch_order(len(self.data), self.seed, epoch).to(self.device)
-        for indices in order.split(self.batch_size)[start:]:
+        for indices in order.split(self.batch_size)[start : len(self)]:
             images, labels = self.data.images.index_select(0, indices), self.data.labels.index_select(0, indices)
             if self.first_sides is not None:
                 mirrored = (self.first_sides[indices] + epoch) % 2 == 1
@@ -69,12 +81,13 @@ class PerImageLoader:
         device: torch.device,
         transform: Callable[[Tensor], Tensor],
         workers: int,
+        drop_last: bool = False,
     ) -> None:
         self.data, self.batch_size, self.seed, self.device = data, batch_size, seed, device
-        self.transform, self.workers = transform, workers
+        self.transform, self.workers, self.drop_last = transform, workers, drop_last
 
     def __len__(self) -> int:
-        return math.ceil(len(self.data) / self.batch_size)
+        return batch_count(len(self.data), self.batch_size, self.drop_last)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from number `start` on."""

@@ -12,7 +12,7 @@ from src.data.augment import Augmentation
 from src.data.images import LabelledImages
 from src.data.loading import PerImageLoader, ResidentLoader
 from src.data.split import Splits
-from src.errors import UserError
+from src.errors import UserError, require
 from src.training.device import Placement
 from src.training.features import AsGiven
 from src.training.learner import Learner, Preprocess, frozen_hash, make_objective
@@ -112,10 +112,15 @@ def make_loader(
 
     An `augmentation` that is no Augmentation of ours is taken for a torchvision transform of single images.
     """
-    data, _ = typed(config)
+    data, trainer = typed(config)
+    require(
+        not trainer.compile or data.batch_size <= len(train),
+        f"data.batch_size={data.batch_size} is more than the {len(train)} training images, and trainer.compile=true "
+        "leaves out batches that are not full",
+    )
     augmentation = build(config, "augmentation") if data.augment else Augmentation()
+    common = {"data": train, "batch_size": data.batch_size, "seed": config.seed, "device": placement.device,
+              "drop_last": trainer.compile}  # fmt: skip
     if isinstance(augmentation, Augmentation):
-        loader = ResidentLoader(train, data.batch_size, config.seed, placement.device, data.alternate_flip)
-        return loader, augmentation
-    loader = PerImageLoader(train, data.batch_size, config.seed, placement.device, augmentation, data.workers)
-    return loader, Augmentation()
+        return ResidentLoader(**common, alternate_flip=data.alternate_flip), augmentation
+    return PerImageLoader(**common, transform=augmentation, workers=data.workers), Augmentation()

@@ -42,6 +42,17 @@ def test_an_epoch_can_be_entered_at_any_batch(which):
         assert torch.equal(images, images_again) and torch.equal(labels, labels_again)
 
 
+def test_the_last_batch_can_be_left_out():
+    whole = ResidentLoader(data(), 8, 0, CPU)
+    for loader in (
+        ResidentLoader(data(), 8, 0, CPU, drop_last=True),
+        PerImageLoader(data(), 8, 0, CPU, lambda image: image, workers=0, drop_last=True),
+    ):
+        batches = [labels for _, labels in loader.batches(0)]
+        assert len(loader) == len(batches) == 6 and all(len(labels) == 8 for labels in batches)
+        assert all(torch.equal(ours, labels) for ours, (_, labels) in zip(batches, whole.batches(0), strict=False))
+
+
 def test_both_loaders_go_through_the_images_in_the_same_order():
     resident, per_image = ([labels for _, labels in loader.batches(1)] for loader in loaders())
     assert all(torch.equal(a, b) for a, b in zip(resident, per_image, strict=True))
