@@ -30,7 +30,7 @@ class Comparison:
 
 
 def benchmark(config: DictConfig) -> None:
-    """Prints one row per network and per augmentation."""
+    """Prints one row per network, per pipeline and per augmentation."""
     check(config, schema=BenchmarkConfig)
     require_choice("format", config.format, ("table", "json"))
     require(config.rounds >= 1, f"rounds={config.rounds} must be at least 1")
@@ -38,15 +38,18 @@ def benchmark(config: DictConfig) -> None:
     require(config.trainer.max_minutes is None, "trainer.max_minutes would cut the measured loop short; leave it out")
     for name in config.augmentations:
         require_choice("augmentations", name, COMPARED)
-    for name in config.networks:
-        require_choice("networks", name, sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml")))
+    known = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
+    for group in ("networks", "pipelines"):
+        for name in config[group]:
+            require_choice(group, name, known)
 
     from src.tables import format_table
-    from src.training.benchmarks import compare_augmentation, compare_loop
+    from src.training.benchmarks import compare_augmentation, compare_loop, compare_pipeline
     from src.training.device import choose_placement
 
     placement = choose_placement(config.trainer)
     rows = [compare_loop(config, name, placement) for name in config.networks]
+    rows += [compare_pipeline(config, name, placement) for name in config.pipelines]
     rows += [compare_augmentation(config, name, placement) for name in config.augmentations]
     comparisons = [summarise_rounds(*row) for row in rows]
     if config.format == "json":

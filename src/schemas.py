@@ -124,6 +124,7 @@ class TrainConfig:
 @dataclass
 class BenchmarkConfig(TrainConfig):
     networks: list[str] = field(default_factory=list)
+    pipelines: list[str] = field(default_factory=list)
     augmentations: list[str] = field(default_factory=list)
     rounds: int = 5
     seconds: float = 5.0

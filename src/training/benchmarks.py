@@ -7,8 +7,10 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from src.commandline import CONFIGS
@@ -56,6 +58,30 @@ def compare_loop(config: DictConfig, network: str, placement: Placement) -> tupl
         for _ in range(config.rounds)
     ]
     return f"training loop / bare step, {network}", "images/s", rounds
+
+
+def compare_pipeline(config: DictConfig, network: str, placement: Placement) -> tuple[str, str, Rounds]:
+    """Images per second of the real `train_epoch`, and of the loop that most CIFAR repositories have.
+
+    Theirs: pictures one by one through torchvision's crop and flip in two workers of a DataLoader, then the same step.
+    """
+    config = config.copy()
+    config.model = OmegaConf.load(CONFIGS / "model" / f"{network}.yaml")
+    config.augmentation = OmegaConf.load(CONFIGS / "augmentation" / "crop_flip.yaml")
+    size = config.data.batch_size
+    train = load_data(config).train
+    bare = _bare_side(config, train, placement)
+    bare(2)  # warms up
+    batches = max(10, round(config.seconds / (_timed(lambda: bare(3), placement) / 3)))
+    train = train[torch.arange(batches * size) % len(train)]
+    ours, theirs = _loop_side(config, train, placement), _dataloader_side(config, train, placement)
+    ours()
+    theirs()
+    rounds = [
+        (batches * size / _timed(ours, placement), batches * size / _timed(theirs, placement))
+        for _ in range(config.rounds)
+    ]
+    return f"training loop / torchvision and DataLoader, {network}", "images/s", rounds
 
 
 def compare_augmentation(config: DictConfig, name: str, placement: Placement) -> tuple[str, str, Rounds]:
@@ -126,6 +152,36 @@ def _loop_side(config: DictConfig, train: LabelledImages, placement: Placement) 
     def epoch() -> None:
         progress = Progress()
         train_epoch(run, progress, Session(run, progress))
+
+    return epoch
+
+
+class _Pictures(Dataset[tuple[Tensor, int]]):
+    """As torchvision's CIFAR classes are: a picture each time, and transforms on it."""
+
+    def __init__(self, data: LabelledImages) -> None:
+        self.pictures = [Image.fromarray(image) for image in data.images.permute(0, 2, 3, 1).numpy()]
+        self.labels = data.labels.tolist()
+        self.transform = v2.Compose(
+            [*PER_IMAGE["crop_flip"].transforms, v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
+        )
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(self.pictures[index]), self.labels[index]
+
+
+def _dataloader_side(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[], None]:
+    learner = make_learner(config, make_network(config, placement), placement, Augmentation(), batches_per_epoch=1)
+    loader = DataLoader(_Pictures(train), config.data.batch_size, shuffle=True, num_workers=2, persistent_workers=True,
+                        pin_memory=placement.device.type == "cuda")  # fmt: skip
+    learner.train()
+
+    def epoch() -> None:
+        for images, labels in loader:
+            _bare_step(learner, images.to(placement.device), labels.to(placement.device))
 
     return epoch
 
