@@ -32,17 +32,23 @@ class AsGiven(Preprocess):
         return images
 
 
+MOST_BYTES = 8 << 30  # of features: more is not worth its memory
 NO_AUGMENTATION = f"{Augmentation.__module__}.{Augmentation.__qualname__}"
 
 
-def can_be_cached(network: nn.Module, config: DictConfig) -> bool:
+def can_be_cached(network: nn.Module, config: DictConfig, images: int) -> bool:
     """Whether an image always gives the same features: frozen, not augmented, and split from the head by the network.
 
-    Dropout inside the frozen part does not matter: like its batch norms it stays in evaluation mode.
+    And whether those of so many `images` can be kept. Dropout inside the frozen part does not matter: like its batch norms it stays in evaluation mode.
     """
     if config.init.freeze != "features" or not config.init.cache or not isinstance(network, ConvNet):
         return False
-    return not config.data.augment or config.augmentation["_target_"] == NO_AUGMENTATION
+    if config.data.augment and config.augmentation["_target_"] != NO_AUGMENTATION:
+        return False
+    size = config.data.image_size
+    image = torch.zeros(1, 3, size, size, device=next(network.parameters()).device)
+    with torch.no_grad():
+        return images * network.features.eval()(image).numel() * image.element_size() <= MOST_BYTES
 
 
 def cached(

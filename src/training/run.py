@@ -116,7 +116,7 @@ def train_and_evaluate(
     folder.save_config(config)
     network = make_network(config, placement)
     fit_to_data(network, config, splits.train, placement)
-    on_features = can_be_cached(network, config)
+    on_features = can_be_cached(network, config, len(splits.dataset.train) + len(splits.dataset.test))
     inputs = splits
     if on_features:
         inputs = cached(splits, network, config, placement, terminal.say, stop.raise_if_asked)

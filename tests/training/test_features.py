@@ -97,7 +97,9 @@ def test_another_pooling_has_features_of_its_own(over, tmp_path, monkeypatch):
 def test_only_what_cannot_change_is_cached(over, overrides, expected):
     config = over(*overrides)
     config.data.num_classes = 100
-    assert can_be_cached(make_network(config, choose_placement(config.trainer)), config) is expected
+    network = make_network(config, choose_placement(config.trainer))
+    assert can_be_cached(network, config, images=800) is expected
+    assert not can_be_cached(network, config, images=10**8)
 
 
 def test_frozen_batch_norm_keeps_its_statistics(over, base, tmp_path):
