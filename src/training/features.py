@@ -37,9 +37,9 @@ NO_AUGMENTATION = f"{Augmentation.__module__}.{Augmentation.__qualname__}"
 
 
 def can_be_cached(network: nn.Module, config: DictConfig, images: int) -> bool:
-    """Whether an image always gives the same features: frozen, not augmented, and split from the head by the network.
+    """Whether an image always gives the same features (frozen, not augmented), and memory holds those of `images`.
 
-    And whether those of so many `images` can be kept. Dropout inside the frozen part does not matter: like its batch norms it stays in evaluation mode.
+    Dropout inside the frozen part does not matter: like its batch norms it stays in evaluation mode.
     """
     if config.init.freeze != "features" or not config.init.cache or not isinstance(network, ConvNet):
         return False
