@@ -76,6 +76,8 @@ def explain(error: BaseException, name: str) -> str:
             return str(cause)
         if isinstance(cause, MissingConfigException) and cause.options:
             group, _, choice = (cause.missing_cfg_file or "").rpartition("/")
+            if group.startswith("experiment/"):
+                return _unknown_experiment(cause.missing_cfg_file)
             if group == "hydra/launcher":
                 return f'{group}={choice} is not installed; joblib comes with `pip install -e ".[parallel]"`.'
             return f"{group}={choice} does not exist{_suggest(choice, cause.options)}"
@@ -155,6 +157,14 @@ def _unknown_key(key: str, name: str) -> str:
     else:
         return f"{key} is not a setting; see --cfg job for all there are."
     return f"{key} is not a setting{_suggest(child, valid)}"
+
+
+def _unknown_experiment(path: str) -> str:
+    """For experiment=report/depp: Hydra looks for its like in the first folder only."""
+    folder = CONFIGS / "experiment"
+    valid = sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.yaml"))
+    name = path.removeprefix("experiment/")
+    return f"experiment={name} does not exist{_suggest(name, valid)}"
 
 
 def _places_of(key: str) -> list[str]:

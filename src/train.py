@@ -18,15 +18,15 @@ from src.search.plugins import register_plugins
 
 def train(config: DictConfig) -> None:
     """One run, in this process or, where several go at once, in one of its own."""
-    if HydraConfig.get().runtime.choices["hydra/launcher"] == "basic":
-        train_here(config)
-    else:
-        run_apart(lambda: train_here(config, quiet=True))
-
-
-def train_here(config: DictConfig, quiet: bool = False) -> None:
-    """One run, in the folder that Hydra made for it, or in that of the run to go on with."""
     folder = RunFolder(relative(Path(HydraConfig.get().runtime.output_dir)))
+    if HydraConfig.get().runtime.choices["hydra/launcher"] == "basic":
+        train_in(folder, config)
+    else:
+        run_apart(lambda: train_in(folder, config, quiet=True), str(folder.path))
+
+
+def train_in(folder: RunFolder, config: DictConfig, quiet: bool = False) -> None:
+    """One run, in the folder that Hydra made for it, or in that of the run to go on with."""
     multirun = HydraConfig.get().mode == RunMode.MULTIRUN
     overrides = list(HydraConfig.get().overrides.task)
     with folder.locked():

@@ -47,6 +47,10 @@ def broken_run(path):
 
 WRONG = {
     "unknown choice": (["model=dep"], "model=dep does not exist; did you mean deep?"),
+    "unknown experiment": (
+        ["experiment=report/depp"],
+        "experiment=report/depp does not exist; did you mean report/deep?",
+    ),
     "unknown group": (["modle=deep"], "modle is not a setting; did you mean model?"),
     "misspelt key": (["trainer.epoch=3"], "trainer.epoch is not a setting; did you mean epochs?"),
     "key of nowhere": (["+foo=3"], "foo is not a setting"),

@@ -135,6 +135,23 @@ def described(row: SettingRow) -> str:
     return " ".join(f"{name}={shown(value)}" for name, value in row.settings.items()) or "(one setting)"
 
 
+def brief(comparison: Comparison, most: int = 40) -> list[str]:
+    """A name for each row that fits beside a curve: its number, and in what it differs from most of the others."""
+    usual = {name: _most_common([row.settings[name] for row in comparison.rows]) for name in comparison.columns}
+    names = []
+    for number, row in enumerate(comparison.rows, 1):
+        own = [f"{name.rpartition('.')[2]}={shown(value)}" for name, value in row.settings.items()]
+        differing = [text for text, name in zip(own, row.settings, strict=True) if row.settings[name] != usual[name]]
+        text = " ".join(own if len(" ".join(own)) <= most else differing or ["as most"]) or "all runs"
+        names.append(f"{number}. {text if len(text) <= most else f'{text[: most - 3]}...'}")
+    return names
+
+
+def _most_common(values: Sequence[Any]) -> Any:
+    keys = [_key(value) for value in values]
+    return values[keys.index(max(keys, key=keys.count))]
+
+
 def _varying(records: Sequence[Record]) -> list[str]:
     """Names of settings with more than one value, in the order of the config; seeds and folds are no settings."""
     names = {name: None for record in records for name in record.settings if name not in REPLICATES}

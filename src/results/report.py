@@ -9,7 +9,7 @@ from torch import Tensor
 from src.data.images import Classes
 from src.results import figures
 from src.results.claims import ACCURACY, Finding, judge, rising
-from src.results.comparison import Comparison, compare, described, measured, shown
+from src.results.comparison import Comparison, brief, compare, measured, shown
 from src.results.course_report import CLAIMS, EXPERIMENTS, Claim
 from src.results.document import Block, Commands, Heading, Paragraph, Picture, Table
 from src.results.metrics import confusion_matrix, per_class
@@ -41,7 +41,9 @@ def build_report(records: Sequence[Record], comparison: Comparison, best: BestRu
     if rows:
         blocks += _beside_the_report(rows, search)
         blocks += _claims(rows)
-    named = rows or {described(row): row.records for row in comparison.rows if row.spread}
+    named = rows or {
+        name: row.records for name, row in zip(brief(comparison), comparison.rows, strict=True) if row.spread
+    }
     blocks += [*_curves(named), *_overfitting(named)]
     blocks += [Heading("All settings"), Table(*cells(comparison)), *map(Paragraph, notes(comparison))]
     if comparison.unfinished:
@@ -147,7 +149,11 @@ def _beside_the_report(rows: Mapping[str, Sequence[Record]], search: Comparison 
     )
     lines = []
     for name, experiment in EXPERIMENTS.items():
-        its = [name, percent(experiment.accuracy) + (" *" if experiment.remark else ""), experiment.time]
+        its = [
+            name,
+            percent(experiment.accuracy) + " *" * bool(experiment.accuracy and experiment.remark),
+            experiment.time,
+        ]
         ours = _ours(rows[name], ACCURACY) if name in rows else ["-"] * 8
         if name == "search" and search:
             ours = _ours(search.rows[0].records, search.metric)

@@ -23,7 +23,8 @@ def overlaid_curves(rows: Mapping[str, Sequence[Record]], quantity: str, title: 
             continue
         epochs = range(1, 1 + min(map(len, curves)))
         values = [[curve[epoch - 1] for curve in curves] for epoch in epochs]
-        ax.plot(epochs, [fmean(at) for at in values], color=color, label=name, linewidth=1.8)
+        marker = "o" if len(values) == 1 else None  # a single epoch is no line
+        ax.plot(epochs, [fmean(at) for at in values], color=color, label=name, linewidth=1.8, marker=marker)
         ax.fill_between(epochs, [min(at) for at in values], [max(at) for at in values], color=color, alpha=0.15, lw=0)
     ax.set(xlabel="epoch", ylabel=title)
     if quantity == "top1":
@@ -35,7 +36,7 @@ def overlaid_curves(rows: Mapping[str, Sequence[Record]], quantity: str, title: 
 
 def gaps(rows: Mapping[str, Sequence[Record]]) -> Figure:
     """Accuracy on the training images as they are beside that on the validation images, one pair of bars per row."""
-    figure = Figure(figsize=(9, 0.9 + 0.45 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(9, 1.2 + 0.45 * len(rows)), layout="constrained")
     ax = figure.subplots()
     for place, records in enumerate(rows.values()):
         for offset, part, color in ((-0.18, "train", "#1f77b4"), (0.18, "val", "#d95f02")):

@@ -106,7 +106,7 @@ def notes(comparison: Comparison) -> list[str]:
 
 def cost_of_halving(comparison: Comparison) -> str:
     """Epochs and time of the search beside those of training every run to its end."""
-    records = [record for record in comparison.records if record.epochs]
+    records = [record for record in comparison.records if record.result.get("rungs")]
     trained = sum(record.epochs for record in records)
     full = sum(record.settings["trainer.epochs"] for record in records)
     seconds = sum(record.seconds for record in records)

@@ -12,15 +12,15 @@ from src.errors import Interrupted, UserError
 _asked: list[int] = []  # the signals that have ended the sweep, in this worker
 
 
-def run_apart(job: Callable[[], None]) -> None:
+def run_apart(job: Callable[[], None], name: str) -> None:
     """Runs `job` in a fork of this worker and waits for it; does nothing once a signal has ended the sweep.
 
-    What becomes of the job is in its folder. A signal to the worker asks the job, once, to save and end. Forking is
-    safe here and costs nothing: torch is not imported before the job imports it.
+    What becomes of the job is in its folder, `name`. A signal to the worker asks the job, once, to save and end.
+    Forking is safe here and costs nothing: torch is not imported before the job imports it.
     """
     if _asked:
         return
-    child = multiprocessing.get_context("fork").Process(target=_alone, args=(job,))
+    child = multiprocessing.get_context("fork").Process(target=_alone, args=(job, name))
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         if not _asked and child.pid:
@@ -34,14 +34,14 @@ def run_apart(job: Callable[[], None]) -> None:
     child.join()
 
 
-def _alone(job: Callable[[], None]) -> None:
+def _alone(job: Callable[[], None], name: str) -> None:
     os.setpgrp()  # a terminal's Ctrl-C reaches the job through the worker, and so only once
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         job()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(f"{name}: error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
     except (Interrupted, KeyboardInterrupt):
         sys.exit(1)  # its folder says how far it came

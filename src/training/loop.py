@@ -34,10 +34,11 @@ def fit(run: Run, progress: Progress) -> str:
             session.save("last")
             return "max_minutes"
         row, is_best = close_epoch(progress, validate(run, session), session)
+        is_best = is_best and run.chooses_checkpoint
         write_history(run.folder.history, progress.history)
         for observer in run.observers:  # before the checkpoint: what lies behind it is dropped and done again
             observer.epoch_ended(row, is_best)
-        if is_best and run.chooses_checkpoint:
+        if is_best:
             session.save("best")
         session.save("last")
     return "epochs" if progress.epoch >= run.settings.epochs else "pause"

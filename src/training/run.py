@@ -32,8 +32,8 @@ from src.training.session import Run
 from src.training.warm_start import seen_by_base
 
 WATCHED = {
-    "holdout": "val: images held out of the training set",
-    "fold": "val: the fold held out of the training set",
+    "holdout": "val: images held out of the training set; * the best epoch so far",
+    "fold": "val: the fold held out of the training set; * the best epoch so far",
     "test": "val: the TEST set, watched every epoch (the report's protocol); nothing may be chosen by it",
     "none": "no validation: all training images are trained on, and the last epoch is evaluated",
 }
@@ -74,7 +74,7 @@ def execute(config: DictConfig, folder: RunFolder, quiet: bool = False) -> None:
             log.write(traceback.format_exc())
         raise
     if status == "paused":
-        terminal.say(f"paused after epoch {progress.epoch}; go on with:\n  {resume_command(folder)}")
+        terminal.say(f"paused after epoch {progress.epoch}, as pause_at says; {resume_command(folder)} goes on")
     else:
         commands = "\n".join(f"  {line}" for line in next_commands(folder))
         terminal.say(f"\neverything is in {folder.path}; next:\n{commands}")

@@ -1,6 +1,6 @@
 import pytest
 
-from src.results.comparison import compare, described, shown
+from src.results.comparison import brief, compare, described, shown
 
 
 def test_seeds_and_folds_are_folded_into_one_row(recorded):
@@ -84,6 +84,17 @@ def test_what_a_search_stopped_stands_below_what_it_trained_to_the_end(recorded)
     comparison = compare(records)
     assert [row.rung for row in comparison.rows] == ["", "rung 2, epoch 2", "rung 1, epoch 1"]
     assert comparison.unfinished == []
+
+
+def test_brief_names_say_what_is_unusual(recorded):
+    records = [
+        recorded("model=deep", "optimizer.lr=0.1", "trainer.epochs=2", "model.dense=[512,512,512]", val=0.9),
+        recorded("model=baseline", "optimizer.lr=0.2", "trainer.epochs=2", "model.dense=[512,512,512]", val=0.8),
+        recorded("model=baseline", "optimizer.lr=0.2", "trainer.epochs=3", "model.dense=[512,512,256]", val=0.7),
+    ]
+    names = brief(compare(records))
+    assert names == ["1. model=deep lr=0.1", "2. as most", "3. epochs=3 dense=[512,512,256]"]
+    assert brief(compare(records[:1])) == ["1. all runs"]
 
 
 def test_values_are_shown_as_they_are_typed():

@@ -71,7 +71,7 @@ def test_runs_that_are_not_the_reports_get_curves_and_a_table_all_the_same(recor
     assert headings == ["CIFAR-100 experiments", "Curves", "Overfitting", "All settings",
                         "How to get these figures again"]  # fmt: skip
     assert [block.name for block in blocks if isinstance(block, Picture)] == ["curves_top1", "curves_loss", "gap"]
-    assert {row["row"] for row in table_below(blocks, "Overfitting")} == {"optimizer=adam", "optimizer=sgd"}
+    assert {row["row"] for row in table_below(blocks, "Overfitting")} == {"1. optimizer=adam", "2. optimizer=sgd"}
 
 
 def test_search_is_compared_by_validation_and_shown_with_its_lines(recorded):

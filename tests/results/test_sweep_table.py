@@ -59,6 +59,7 @@ def test_halving_says_what_it_cost(recorded):
     records = [
         recorded("optimizer.lr=0.1", "trainer.epochs=4", status="paused", val=0.1, history=[0.1], rungs={"1": {}}),
         recorded("optimizer.lr=0.2", "trainer.epochs=4", val=0.2, history=[0.1] * 4, rungs={"1": {}}),
+        recorded("optimizer.lr=0.3", "trainer.epochs=4", val=0.2, history=[0.1] * 4),  # no part of the search
     ]
     text = sweep_text(compare(records))
     assert "trained 5 epochs of the 8 that all 2 runs would have taken to their ends (62%)" in text
