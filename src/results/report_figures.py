@@ -13,7 +13,7 @@ MOST = 10  # curves in one picture
 
 def overlaid_curves(rows: Mapping[str, Sequence[Record]], quantity: str, title: str) -> Figure:
     """Validation of one quantity ("top1" or "loss") over the epochs: the mean of each row's runs, and their range."""
-    figure = Figure(figsize=(9, 5), layout="constrained")
+    figure = Figure(figsize=(11, 5), layout="constrained")
     ax = figure.subplots()
     for number, (name, records) in enumerate(list(rows.items())[:MOST]):
         color = colormaps["tab10"](number)
@@ -30,7 +30,7 @@ def overlaid_curves(rows: Mapping[str, Sequence[Record]], quantity: str, title: 
     if quantity == "top1":
         ax.set_ylim(bottom=0)
     ax.grid(alpha=0.3)
-    ax.legend(fontsize=9)
+    figure.legend(fontsize=9, loc="outside right upper")
     return figure
 
 

@@ -95,7 +95,8 @@ def close_run(
     numbers = {f"final/{part}_{key}": value for part, m in metrics.items()
                for key, value in (("top1", m.top1), ("loss", m.loss))}  # fmt: skip
     board.closing(settings_of_interest(config), numbers, pictures["confusion_matrix"], progress.epoch)
-    terminal.say(f"{name} checkpoint (epoch {content['epoch']}):\n\n{metrics_table(metrics, mirrored)}")
+    different = {part: m for part, m in metrics.items() if part != "val" or inputs.validation}  # else it is the test
+    terminal.say(f"{name} checkpoint (epoch {content['epoch']}):\n\n{metrics_table(different, mirrored)}")
     return {
         "evaluated": name,
         "evaluated_epoch": content["epoch"],
