@@ -11,6 +11,9 @@ from src.data.seeds import make_generator
 from src.training.device import Placement
 from src.training.learner import Preprocess, make_objective
 
+# autocast steps aside where there is no device: what is computed where stays the same
+pytestmark = pytest.mark.filterwarnings("ignore:CUDA is not available")
+
 AUGMENTATIONS = ["affine", "crop_flip", "cutmix", "mixup", "erasing"]
 
 
