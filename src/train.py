@@ -19,10 +19,11 @@ from src.search.plugins import register_plugins
 def train(config: DictConfig) -> None:
     """One run, in this process or, where several go at once, in one of its own."""
     folder = RunFolder(relative(Path(HydraConfig.get().runtime.output_dir)))
-    if HydraConfig.get().runtime.choices["hydra/launcher"] == "basic":
-        train_in(folder, config)
-    else:
+    together = HydraConfig.get().runtime.choices["hydra/launcher"] != "basic"
+    if together and HydraConfig.get().mode == RunMode.MULTIRUN:
         run_apart(lambda: train_in(folder, config, quiet=True), str(folder.path))
+    else:
+        train_in(folder, config)
 
 
 def train_in(folder: RunFolder, config: DictConfig, quiet: bool = False) -> None:

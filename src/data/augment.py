@@ -13,7 +13,9 @@ from torch.nn import functional as F
 
 
 class Augmentation(nn.Module):
-    """The identity, and the interface of all others."""
+    """The identity, and the interface of all others. `flips`: whether it mirrors at random."""
+
+    flips = False
 
     def draw(self, generator: Generator, count: int) -> tuple[Tensor, ...]:
         """Random parameters for `count` images, on the generator's device; the first dimension of each is `count`."""
@@ -28,11 +30,19 @@ class Augmentation(nn.Module):
 
 
 class Chain(Augmentation):
-    """One augmentation after the other. At most one of them may mix labels, the last."""
+    """One augmentation after the other. Raises ValueError unless all are ours, and none but the last mixes labels."""
 
     def __init__(self, steps: Sequence[Augmentation]) -> None:
         super().__init__()
+        if not steps or not all(isinstance(step, Augmentation) for step in steps):
+            raise ValueError("steps must be augmentations of src.data, one at least")
+        if any(type(step).targets is not Augmentation.targets for step in steps[:-1]):
+            raise ValueError("only the last of the steps may mix labels")
         self.steps = nn.ModuleList(steps)
+
+    @property
+    def flips(self) -> bool:
+        return any(step.flips for step in self.steps)
 
     def draw(self, generator: Generator, count: int) -> tuple[tuple[Tensor, ...], ...]:
         return tuple(step.draw(generator, count) for step in self.steps)
@@ -57,6 +67,10 @@ class Affine(Augmentation):
         super().__init__()
         self.degrees, self.shift, self.flip = degrees, shift, flip
 
+    @property
+    def flips(self) -> bool:
+        return self.flip
+
     def draw(self, generator: Generator, count: int) -> tuple[Tensor, ...]:
         angle, shift_x, shift_y = _uniform(generator, 3, count)
         angle = angle * math.radians(self.degrees)
@@ -75,6 +89,10 @@ class CropFlip(Augmentation):
     def __init__(self, pixels: int, flip: bool) -> None:
         super().__init__()
         self.pixels, self.flip = pixels, flip
+
+    @property
+    def flips(self) -> bool:
+        return self.flip
 
     def draw(self, generator: Generator, count: int) -> tuple[Tensor, ...]:
         low, high = -self.pixels, self.pixels + 1

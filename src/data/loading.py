@@ -50,7 +50,7 @@ class ResidentLoader:
         self.drop_last = drop_last
         self.first_sides = None
         if alternate_flip:
-            self.first_sides = torch.randint(0, 2, (len(data),), generator=make_generator(seed, SIDE)).to(device)
+            self.first_sides = torch.randint(0, 2, (len(data),), generator=make_generator(seed, 0, 0, SIDE)).to(device)
 
     def __len__(self) -> int:
         return batch_count(len(self.data), self.batch_size, self.drop_last)

@@ -24,8 +24,8 @@ class Finding:
 def judge(claim: Claim, runs: Mapping[str, Sequence[Record]]) -> Finding:
     """`runs` are those of each experiment, at one budget.
 
-    Supported: the whole 95 % interval lies on the claimed side of 0 (below one point, where no gain is claimed). Budget
-    too short: what would change the verdict was still improving when it ended.
+    Supported, at that budget: the whole 95 % interval lies on the claimed side of 0 (below one point, where no gain is
+    claimed). Budget too short: it does not, and what should do better was still improving when it ended.
     """
     missing = [name for name, _ in claim.terms if not runs.get(name)]
     if missing:

@@ -1,15 +1,18 @@
 """A job of several at once, in a process of its own: one that is killed takes none of the others with it."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from types import FrameType
 
 from src.errors import Interrupted, UserError
 
 _asked: list[int] = []  # the signals that have ended the sweep, in this worker
+_running: list[BaseProcess] = []
 
 
 def run_apart(job: Callable[[], None], name: str) -> None:
@@ -20,18 +23,24 @@ def run_apart(job: Callable[[], None], name: str) -> None:
     """
     if _asked:
         return
-    child = multiprocessing.get_context("fork").Process(target=_alone, args=(job, name))
-
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        if not _asked and child.pid:
-            os.kill(child.pid, number)
-        _asked.append(number)
-
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, pass_on)
+        signal.signal(number, _pass_on)
     sys.stdout.flush()
+    child = multiprocessing.get_context("fork").Process(target=_alone, args=(job, name))
     child.start()
+    _running.append(child)
     child.join()
+    _running.remove(child)
+
+
+def _pass_on(number: int, _frame: FrameType | None) -> None:
+    """In the worker, also while it waits for its next job: an exception here would end the workers of all others."""
+    _asked.append(number)
+    if len(_asked) > 1:
+        return
+    for child in _running:
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(child.pid, number)
 
 
 def _alone(job: Callable[[], None], name: str) -> None:

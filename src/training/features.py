@@ -45,6 +45,8 @@ def can_be_cached(network: nn.Module, config: DictConfig, images: int) -> bool:
         return False
     if config.data.augment and config.augmentation["_target_"] != NO_AUGMENTATION:
         return False
+    if config.data.alternate_flip or config.trainer.sizes:  # they are of images
+        return False
     size = config.data.image_size
     image = torch.zeros(1, 3, size, size, device=next(network.parameters()).device)
     with torch.no_grad():

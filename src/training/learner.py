@@ -75,7 +75,8 @@ def make_objective(
         logits = logits.float()
         targets = augmentation.targets(labels, draws, logits.shape[1])
         loss = F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
-        return loss, (logits.detach().argmax(dim=1) == labels).sum()
+        main = targets if targets.ndim == 1 else targets.argmax(dim=1)  # of mixed images the label with most of it
+        return loss, (logits.detach().argmax(dim=1) == main).sum()
 
     return batch_loss
 

@@ -34,15 +34,23 @@ def load_data(config: DictConfig) -> Splits:
 def make_network(config: DictConfig, placement: Placement) -> nn.Module:
     """The config's network on its device: weights drawn from `config.seed`, or taken from init.run.
 
-    Raises UserError where it does not take the data's images, give one logit per class, or fit init.run.
+    Raises UserError where it does not take the data's images at all sizes of the run, give one logit per class, or fit
+    init.run.
     """
     torch.manual_seed(config.seed)
     network = placement.place(build(config, "model"))
     size, classes = config.data.image_size, config.data.num_classes
-    image = torch.zeros(1, 3, size, size, device=placement.device)
     was_training = network.training
     with torch.no_grad():
-        output = call(config, "model", network.eval(), image)
+        output = call(config, "model", network.eval(), torch.zeros(1, 3, size, size, device=placement.device))
+        for _, pixels in config.trainer.sizes:
+            try:
+                call(config, "model", network, torch.zeros(1, 3, pixels, pixels, device=placement.device))
+            except UserError as error:
+                raise UserError(
+                    f"trainer.sizes={config.trainer.sizes}: this model takes no images of {pixels} pixels beside those "
+                    f"of {size}; choose one that pools over the whole image, as model=speedrun does."
+                ) from error
     network.train(was_training)
     if output.shape != (1, classes):
         raise UserError(f"model gives {tuple(output.shape[1:])} outputs per image; the data has {classes} classes.")
@@ -52,11 +60,12 @@ def make_network(config: DictConfig, placement: Placement) -> nn.Module:
 
 
 def fit_to_data(network: nn.Module, config: DictConfig, train: LabelledImages, placement: Placement) -> None:
-    """Lets a network that starts from its data, as `SpeedrunNet` does, see the first thousands of it."""
+    """Lets a network that starts from its data, as `SpeedrunNet` does, see some thousands of it."""
     if not hasattr(network, "fit_to") or config.init.run:
         return
     preprocess = make_preprocess(config, placement)
-    network.fit_to(preprocess.normalise(preprocess.pixels(train.images[:FIT_IMAGES].to(placement.device))))
+    some = train.images[:: -(-len(train) // FIT_IMAGES)]  # from all classes, however they are ordered
+    network.fit_to(preprocess.normalise(preprocess.pixels(some.to(placement.device))))
 
 
 def make_preprocess(config: DictConfig, placement: Placement) -> Preprocess:
@@ -121,6 +130,10 @@ def make_loader(
     augmentation = build(config, "augmentation") if data.augment else Augmentation()
     common = {"data": train, "batch_size": data.batch_size, "seed": config.seed, "device": placement.device,
               "drop_last": trainer.compile}  # fmt: skip
+    require(
+        not data.alternate_flip or (isinstance(augmentation, Augmentation) and not augmentation.flips),
+        "data.alternate_flip=true needs an augmentation that does not flip at random: augmentation.flip=false, or none",
+    )
     if isinstance(augmentation, Augmentation):
         return ResidentLoader(**common, alternate_flip=data.alternate_flip), augmentation
     return PerImageLoader(**common, transform=augmentation, workers=data.workers), Augmentation()

@@ -81,7 +81,16 @@ def test_compiles_as_one_graph(augmentation):
         torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize(("make", "problem"), [(lambda: MixUp(0), "alpha=0"), (lambda: RandomErasing(-1), "pixels=-1")])
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: MixUp(0), "alpha=0"),
+        (lambda: RandomErasing(-1), "pixels=-1"),
+        (lambda: Chain([CutMix(), RandomErasing(8)]), "only the last"),
+        (lambda: Chain([]), "one at least"),
+        (lambda: Chain([torch.nn.Identity()]), "must be augmentations"),
+    ],
+)
 def test_values_are_checked(make, problem):
     with pytest.raises(ValueError, match=problem):
         make()

@@ -98,6 +98,20 @@ def test_of_several_at_once_one_that_is_killed_takes_none_with_it(tmp_path):
     assert all("hydra/launcher=joblib" in result["commands"][0] for result in results(tmp_path / "mine").values())
 
 
+@pytest.mark.slow
+def test_a_signal_finds_the_last_job_while_other_workers_are_idle(tmp_path):
+    sweep = start_sweep(tmp_path, "trainer.epochs=1,400", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    await_history(sweep, tmp_path / "mine" / "1_trainer.epochs-400")
+    while results(tmp_path / "mine")["0_trainer.epochs-1"]["status"] != "completed":
+        assert sweep.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)  # its process is gone
+    sweep.send_signal(signal.SIGTERM)
+    output, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 143 and "Traceback" not in output
+    assert [result["status"] for result in results(tmp_path / "mine").values()] == ["completed", "interrupted"]
+
+
 def start_sweep(place, *arguments):
     script = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from src.train import main; main()"
     return subprocess.Popen(

@@ -91,6 +91,7 @@ def test_another_pooling_has_features_of_its_own(over, tmp_path, monkeypatch):
         (["data.augment=true"], False),
         (["data.augment=true", "augmentation=none"], True),
         (["init.cache=false"], False),
+        (["data.augment=true", "augmentation=none", "data.alternate_flip=true"], False),
         (["init.freeze=null", "init.images=all"], False),
     ],
 )

@@ -60,6 +60,19 @@ def test_images_are_trained_on_at_their_sizes_and_evaluated_as_they_are(composed
     assert folder.load_result()["status"] == "completed"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["trainer.sizes=[[0.5,16]]"], "takes no images of 16 pixels beside those of 32"),
+        (["data.augment=true", "data.alternate_flip=true"], "does not flip at random"),
+        (["data.augment=true", "augmentation=trivial_augment", "data.alternate_flip=true"], "does not flip at random"),
+    ],
+)
+def test_what_does_nothing_or_cannot_be_is_refused(small, trained, overrides, sentence):
+    with pytest.raises(UserError, match=sentence):
+        trained(small(*overrides))
+
+
 def test_both_sides_are_evaluated_apart(small, trained):
     plain, both = trained(small(), "plain"), trained(small("trainer.both_sides=true"), "both")
     result = both.load_result()
