@@ -22,7 +22,7 @@ class DataConfig:
     image_size: int = 32  # pixels; images of another size are resized once, when they are read
     batch_size: int = 128
     augment: bool = False  # true: apply the group `augmentation` to the training images
-    alternate_flip: bool = False  # mirror each training image in every other epoch, instead of at random
+    alternate_flip: bool = False  # mirror training images in every other epoch, not at random (augmentation.flip=false)
     validation: str = "holdout"  # holdout, fold, test (the report's protocol) or none
     holdout: int = 50  # images of each class held out, with validation=holdout
     folds: int = 5  # with validation=fold
