@@ -6,7 +6,8 @@ be smaller; with `drop_last` it is left out, since a compiled step is made for o
 
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,13 +22,22 @@ Batch = tuple[Tensor, Tensor]
 ORDER, AUGMENTATION, TRANSFORM, SIDE = range(4)
 
 
-def batch_count(images: int, batch_size: int, drop_last: bool) -> int:
-    return images // batch_size if drop_last else math.ceil(images / batch_size)
+@dataclass(frozen=True)
+class Batching:
+    """How `images` training images are cut into batches, in each epoch in an order of its own."""
 
+    images: int
+    batch_size: int
+    seed: int
+    drop_last: bool = False
 
-def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
-    """(images,) int64: the order in which epoch `epoch` visits the images, on the CPU."""
-    return torch.randperm(images, generator=make_generator(seed, epoch, 0, ORDER))
+    def __len__(self) -> int:
+        return self.images // self.batch_size if self.drop_last else math.ceil(self.images / self.batch_size)
+
+    def indices(self, epoch: int, device: torch.device | str = "cpu") -> Sequence[Tensor]:
+        """(n,) int64 on `device` for each batch of the epoch; the order is drawn on the CPU, alike for all devices."""
+        order = torch.randperm(self.images, generator=make_generator(self.seed, epoch, 0, ORDER)).to(device)
+        return order.split(self.batch_size)[: len(self)]
 
 
 class ResidentLoader:
@@ -38,27 +48,20 @@ class ResidentLoader:
     """
 
     def __init__(
-        self,
-        data: LabelledImages,
-        batch_size: int,
-        seed: int,
-        device: torch.device,
-        drop_last: bool = False,
-        alternate_flip: bool = False,
+        self, data: LabelledImages, batching: Batching, device: torch.device, alternate_flip: bool = False
     ) -> None:
-        self.data, self.batch_size, self.seed, self.device = data.to(device), batch_size, seed, device
-        self.drop_last = drop_last
+        self.data, self.batching, self.device = data.to(device), batching, device
         self.first_sides = None
         if alternate_flip:
-            self.first_sides = torch.randint(0, 2, (len(data),), generator=make_generator(seed, 0, 0, SIDE)).to(device)
+            generator = make_generator(batching.seed, 0, 0, SIDE)
+            self.first_sides = torch.randint(0, 2, (len(data),), generator=generator).to(device)
 
     def __len__(self) -> int:
-        return batch_count(len(self.data), self.batch_size, self.drop_last)
+        return len(self.batching)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from number `start` on."""
-        order = epoch_order(len(self.data), self.seed, epoch).to(self.device)
-        for indices in order.split(self.batch_size)[start : len(self)]:
+        for indices in self.batching.indices(epoch, self.device)[start:]:
             images, labels = self.data.images.index_select(0, indices), self.data.labels.index_select(0, indices)
             if self.first_sides is not None:
                 mirrored = (self.first_sides[indices] + epoch) % 2 == 1
@@ -76,18 +79,16 @@ class PerImageLoader:
     def __init__(
         self,
         data: LabelledImages,
-        batch_size: int,
-        seed: int,
+        batching: Batching,
         device: torch.device,
         transform: Callable[[Tensor], Tensor],
         workers: int,
-        drop_last: bool = False,
     ) -> None:
-        self.data, self.batch_size, self.seed, self.device = data, batch_size, seed, device
-        self.transform, self.workers, self.drop_last = transform, workers, drop_last
+        self.data, self.batching, self.device = data, batching, device
+        self.transform, self.workers = transform, workers
 
     def __len__(self) -> int:
-        return batch_count(len(self.data), self.batch_size, self.drop_last)
+        return len(self.batching)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from number `start` on."""
@@ -98,7 +99,9 @@ class PerImageLoader:
             num_workers=self.workers,
             worker_init_fn=_leave_signals_to_the_run,
             pin_memory=self.device.type == "cuda",
-            generator=make_generator(self.seed, epoch, 0, TRANSFORM),  # else it draws from the run's own generator
+            generator=make_generator(
+                self.batching.seed, epoch, 0, TRANSFORM
+            ),  # else it draws from the run's own generator
         )
         for images, labels in loader:
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
@@ -109,8 +112,8 @@ class _TransformedBatches(Dataset[Batch]):
 
     def __init__(self, loader: PerImageLoader, epoch: int) -> None:
         self.data, self.transform = loader.data, loader.transform
-        self.seed, self.epoch = loader.seed, epoch
-        self.batches = epoch_order(len(loader.data), loader.seed, epoch).split(loader.batch_size)
+        self.seed, self.epoch = loader.batching.seed, epoch
+        self.batches = loader.batching.indices(epoch)
 
     def __getitem__(self, step: int) -> Batch:
         batch = self.data[self.batches[step]]

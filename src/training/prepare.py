@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from src.config import build, call, typed
 from src.data.augment import Augmentation
 from src.data.images import LabelledImages
-from src.data.loading import PerImageLoader, ResidentLoader
+from src.data.loading import Batching, PerImageLoader, ResidentLoader
 from src.data.split import Splits
 from src.errors import UserError, require
 from src.training.device import Placement
@@ -128,12 +128,11 @@ def make_loader(
         "leaves out batches that are not full",
     )
     augmentation = build(config, "augmentation") if data.augment else Augmentation()
-    common = {"data": train, "batch_size": data.batch_size, "seed": config.seed, "device": placement.device,
-              "drop_last": trainer.compile}  # fmt: skip
     require(
         not data.alternate_flip or (isinstance(augmentation, Augmentation) and not augmentation.flips),
         "data.alternate_flip=true needs an augmentation that does not flip at random: augmentation.flip=false, or none",
     )
+    batching = Batching(len(train), data.batch_size, config.seed, drop_last=trainer.compile)
     if isinstance(augmentation, Augmentation):
-        return ResidentLoader(**common, alternate_flip=data.alternate_flip), augmentation
-    return PerImageLoader(**common, transform=augmentation, workers=data.workers), Augmentation()
+        return ResidentLoader(train, batching, placement.device, data.alternate_flip), augmentation
+    return PerImageLoader(train, batching, placement.device, augmentation, data.workers), Augmentation()

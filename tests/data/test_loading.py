@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from src.data.images import LabelledImages
-from src.data.loading import PerImageLoader, ResidentLoader
+from src.data.loading import Batching, PerImageLoader, ResidentLoader
 
 CPU = torch.device("cpu")
 
@@ -18,8 +18,8 @@ def noise(image: torch.Tensor) -> torch.Tensor:
 
 def loaders(batch_size: int = 8, seed: int = 0, workers: int = 0):
     return [
-        ResidentLoader(data(), batch_size, seed, CPU),
-        PerImageLoader(data(), batch_size, seed, CPU, noise, workers),
+        ResidentLoader(data(), Batching(50, batch_size, seed), CPU),
+        PerImageLoader(data(), Batching(50, batch_size, seed), CPU, noise, workers),
     ]
 
 
@@ -43,10 +43,10 @@ def test_an_epoch_can_be_entered_at_any_batch(which):
 
 
 def test_the_last_batch_can_be_left_out():
-    whole = ResidentLoader(data(), 8, 0, CPU)
+    whole = ResidentLoader(data(), Batching(50, 8, 0), CPU)
     for loader in (
-        ResidentLoader(data(), 8, 0, CPU, drop_last=True),
-        PerImageLoader(data(), 8, 0, CPU, lambda image: image, workers=0, drop_last=True),
+        ResidentLoader(data(), Batching(50, 8, 0, drop_last=True), CPU),
+        PerImageLoader(data(), Batching(50, 8, 0, drop_last=True), CPU, lambda image: image, workers=0),
     ):
         batches = [labels for _, labels in loader.batches(0)]
         assert len(loader) == len(batches) == 6 and all(len(labels) == 8 for labels in batches)
@@ -61,7 +61,9 @@ def test_both_loaders_go_through_the_images_in_the_same_order():
 def test_alternating_flips_show_both_sides_in_two_epochs_and_the_first_by_chance():
     count = 200
     images = torch.arange(4, dtype=torch.uint8).expand(count, 3, 4, 4).contiguous()
-    loader = ResidentLoader(LabelledImages(images, torch.arange(count)), 16, 0, CPU, alternate_flip=True)
+    loader = ResidentLoader(
+        LabelledImages(images, torch.arange(count)), Batching(count, 16, 0), CPU, alternate_flip=True
+    )
 
     def mirrored(epoch):
         sides = torch.empty(count)
