@@ -8,7 +8,7 @@ from hydra.core.config_store import ConfigStore
 from src.errors import require, require_choice
 
 VALIDATIONS = ("holdout", "fold", "test", "none")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fast", "fp32", "bf16", "fp16")
 MEMORY_FORMATS = ("auto", "channels_last", "contiguous")
 DEVICES = ("auto", "cpu", "cuda")
 INIT_IMAGES = ("all", "held_out")
@@ -56,7 +56,7 @@ class DataConfig:
 class TrainerConfig:
     epochs: int = 120
     device: str = "auto"  # auto: cuda where there is one, else cpu
-    precision: str = "auto"  # auto: bf16 on CUDA that has it, fp16 on older, fp32 on a CPU
+    precision: str = "auto"  # auto: bf16 or, on older CUDA, fp16; fp32 on a CPU. fast: bf16 also on a CPU that has it
     memory_format: str = "auto"  # auto: channels_last, the faster one wherever measured
     compile: bool = False  # torch.compile of augmentation, network and loss as one graph, for full batches alone
     label_smoothing: float = 0.0

@@ -92,7 +92,7 @@ def test_every_augmentation_builds(composed, name):
         ("data.std=[1,1,0]", "data.std"),
         ("data.limit=0", "data.limit=0 must be at least 1"),
         ("trainer.epochs=0", "trainer.epochs=0 must be at least 1"),
-        ("trainer.precision=fp8", "trainer.precision=fp8 is not one of auto, fp32, bf16, fp16"),
+        ("trainer.precision=fp8", "trainer.precision=fp8 is not one of auto, fast, fp32, bf16, fp16"),
         ("trainer.label_smoothing=1", "must lie in [0, 1)"),
         ("trainer.clip_norm=-1", "trainer.clip_norm=-1.0 must be above 0"),
         ("scheduler.warmup_epochs=120", "scheduler.warmup_epochs=120 must lie below trainer.epochs=120"),

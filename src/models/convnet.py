@@ -22,10 +22,13 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "hard_sigmoid": KerasHardSigmoid,
 }
 POOLINGS: dict[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+LAST_POOLINGS: dict[str, Callable[[int], nn.Module]] = {"max": nn.AdaptiveMaxPool2d, "average": nn.AdaptiveAvgPool2d}
 
 
 class ConvNet(nn.Module):
     """(N, 3, image_size, image_size) float -> logits (N, num_classes).
+
+    The last pooling brings images of other sizes to as many features: it is the plain one at `image_size`.
 
     Args:
         blocks: filters of the 3x3 convolutions (same padding, ReLU) of each block, as [[64, 64], [128, 128]]; a block
@@ -73,6 +76,7 @@ class ConvNet(nn.Module):
 
         filters = [[max(1, round(width * count)) for count in block] for block in blocks]
         self.features = nn.Sequential(*_convolutions(filters, batch_norm, POOLINGS[pooling]))
+        self.features[-1] = LAST_POOLINGS[pooling](side)
         features = filters[-1][-1] * side * side
         self.head = nn.Sequential(*_dense_layers(features, dense, num_classes, dropout, ACTIVATIONS[activation]))
         INITIALISATIONS[init](self)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from src.hardware import computes_bf16
+
 # Of the quintic that drives all singular values to about 1 within a few steps (Jordan et al. 2024).
 QUINTIC = (3.4445, -4.7750, 2.0315)
 
@@ -65,7 +67,8 @@ class Muon(Optimizer):
         filters, others = self.param_groups
         for weight in filters["params"]:
             if weight.grad is not None:
-                update = orthogonalise(self._nesterov(weight, filters["momentum"]), self.newton_schulz_steps)
+                dtype = torch.bfloat16 if computes_bf16(weight.device) else torch.float32  # precise enough
+                update = orthogonalise(self._nesterov(weight, filters["momentum"]), self.newton_schulz_steps, dtype)
                 weight.mul_(len(weight) ** 0.5 / weight.norm()).add_(update, alpha=-filters["lr"])
         for weight in others["params"]:
             if weight.grad is not None:
@@ -82,14 +85,12 @@ class Muon(Optimizer):
         return weight.grad.add(buffer, alpha=momentum)
 
 
-def orthogonalise(filters: Tensor, steps: int) -> Tensor:
+def orthogonalise(filters: Tensor, steps: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """(out, ...) -> the same shape, as a matrix with its singular values moved close to 1, its singular vectors kept.
 
-    Newton-Schulz iteration, in bfloat16 on CUDA and float32 elsewhere.
+    Newton-Schulz iteration, computed in `dtype`.
     """
-    matrix = filters.reshape(len(filters), -1)
-    if matrix.is_cuda:
-        matrix = matrix.bfloat16()
+    matrix = filters.reshape(len(filters), -1).to(dtype)
     matrix = matrix / (matrix.norm() + 1e-7)
     tall = matrix.shape[0] > matrix.shape[1]
     if tall:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from src.errors import UserError
+from src.hardware import computes_bf16
 from src.schemas import TrainerConfig
 from src.training.gpus import claim_gpu
 
@@ -50,8 +51,8 @@ def choose_placement(settings: TrainerConfig) -> Placement:
         device = torch.device("cuda", claim_gpu(torch.cuda.device_count()))
         torch.cuda.set_device(device)
     precision = settings.precision
-    if precision == "auto":
-        precision = _fastest_precision(device)
+    if precision in ("auto", "fast"):
+        precision = _fastest_precision(device, bf16_on_cpu=precision == "fast")
     if precision == "fp16" and device.type == "cpu":
         raise UserError("trainer.precision=fp16 is for CUDA devices; on a CPU use fp32, or bf16 where it has it.")
     if device.type == "cuda":
@@ -69,7 +70,7 @@ def _device_name(wanted: str) -> str:
     return wanted
 
 
-def _fastest_precision(device: torch.device) -> str:
+def _fastest_precision(device: torch.device, bf16_on_cpu: bool) -> str:
     if device.type == "cpu":
-        return "fp32"
-    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return "bf16" if bf16_on_cpu and computes_bf16(device) else "fp32"
+    return "bf16" if computes_bf16(device) else "fp16"

@@ -24,7 +24,7 @@ REPORT_DEEP = [  # (layer, output, parameters as Keras counts them), from the re
     ("Conv2d 3x3 + ReLU", (512, 4, 4), 2359808),
     ("Conv2d 3x3 + ReLU", (512, 4, 4), 2359808),
     ("BatchNorm2d", (512, 4, 4), 2048),
-    ("MaxPool2d", (512, 2, 2), 0),
+    ("AdaptiveMaxPool2d", (512, 2, 2), 0),
     ("Flatten", (2048,), 0),
     ("Dropout 0", (2048,), 0),
     ("Linear + ReLU", (512,), 1049088),
@@ -99,3 +99,13 @@ def test_too_many_poolings_are_refused(composed):
 
     with pytest.raises(UserError, match="5 poolings leave nothing of images of 16 pixels"):
         build(composed("model=deeper", "data.image_size=16"), "model")
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_the_last_pooling_is_the_plain_one_at_the_datas_size_and_takes_others(composed, pooling):
+    network = build(composed("model=deep", "model.width=0.05", f"model.pooling={pooling}"), "model").eval()
+    images = torch.rand(2, 3, 32, 32)
+    plain = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[pooling](2)
+    expected = network.head(plain(network.features[:-1](images)))
+    assert torch.equal(network(images), expected)
+    assert {network(torch.rand(2, 3, size, size)).shape for size in (16, 20, 24, 40)} == {(2, 100)}

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from src.hardware import computes_bf16
 from src.optim.muon import Muon, orthogonalise
 
 SETTINGS = {"lr": 0.1, "momentum": 0.6, "newton_schulz_steps": 3, "sgd_lr": 0.2, "sgd_momentum": 0.85,
@@ -34,12 +35,19 @@ def test_orthogonalisation_does_not_see_the_scale():
     torch.testing.assert_close(orthogonalise(filters, 3), orthogonalise(1000 * filters, 3), rtol=1e-3, atol=1e-4)
 
 
+def test_bfloat16_is_precise_enough_for_the_iteration():
+    filters = torch.randn(32, 16, 3, 3, generator=torch.Generator().manual_seed(0))
+    exact, rough = orthogonalise(filters, 3), orthogonalise(filters, 3, torch.bfloat16)
+    assert rough.dtype == torch.float32 and 0 < (rough - exact).norm() / exact.norm() < 0.03
+
+
 def test_filters_have_a_fixed_size_before_each_step():
     (filters,) = with_gradients((8, 4, 3, 3))
     direction = filters.detach() / filters.norm()
     gradient = filters.grad.clone()
     Muon([filters], **SETTINGS).step()
-    update = orthogonalise(gradient * 1.6, 3)  # the first step: the gradient, and 0.6 of itself as momentum
+    dtype = torch.bfloat16 if computes_bf16(filters.device) else torch.float32
+    update = orthogonalise(gradient * 1.6, 3, dtype)  # the first step: the gradient, and 0.6 of itself as momentum
     torch.testing.assert_close(filters.detach(), direction * 8**0.5 - 0.1 * update)
 
 

@@ -18,6 +18,13 @@ def test_bf16_autocasts_on_a_cpu_too():
         assert torch.nn.Linear(4, 4)(torch.ones(1, 4)).dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize(("has_it", "dtype"), [(True, torch.bfloat16), (False, None)])
+def test_fast_is_bf16_on_a_cpu_that_computes_in_it(monkeypatch, has_it, dtype):
+    monkeypatch.setattr("src.training.device.computes_bf16", lambda device: has_it)
+    assert choose_placement(TrainerConfig(device="cpu", precision="fast")).autocast_dtype == dtype
+    assert choose_placement(TrainerConfig(device="cpu", precision="auto")).autocast_dtype is None
+
+
 def test_fp16_on_a_cpu_is_refused():
     with pytest.raises(UserError, match="precision=fp16 is for CUDA devices"):
         choose_placement(TrainerConfig(device="cpu", precision="fp16"))

@@ -49,12 +49,12 @@ def test_sizes_rise_over_the_run():
     assert size_at(0, TrainerConfig()) is None
 
 
-def test_images_are_trained_on_at_their_sizes_and_evaluated_as_they_are(composed, trained, monkeypatch):
+@pytest.mark.parametrize("network", [("model=speedrun", "model.widths=[8,16,24]"), ("model=deep", "model.width=0.1")])
+def test_images_are_trained_on_at_their_sizes_and_evaluated_as_they_are(composed, trained, monkeypatch, network):
     seen = []
     genuine = loop.resized
     monkeypatch.setattr(loop, "resized", lambda images, size: seen.append(size) or genuine(images, size))
     overrides = [text for text in SMALL if not text.startswith("model")]
-    network = ("model=speedrun", "model.widths=[8,16,24]")
     folder = trained(composed(*overrides, *network, "trainer.sizes=[[0.5,16]]"))
     assert seen == [16] * 8 + [None] * 8  # 500 images in batches of 64, twice
     assert folder.load_result()["status"] == "completed"
@@ -63,7 +63,7 @@ def test_images_are_trained_on_at_their_sizes_and_evaluated_as_they_are(composed
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["trainer.sizes=[[0.5,16]]"], "takes no images of 16 pixels beside those of 32"),
+        (["trainer.sizes=[[0.5,2]]"], "takes no images of 2 pixels beside those of 32"),
         (["data.augment=true", "data.alternate_flip=true"], "does not flip at random"),
         (["data.augment=true", "augmentation=trivial_augment", "data.alternate_flip=true"], "does not flip at random"),
     ],
