@@ -2,7 +2,6 @@
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional as F
 
 from src.data.augment import Augmentation
 
@@ -77,7 +76,8 @@ def box(x: Tensor, y: Tensor, height: Tensor, width: Tensor, rows: int, columns:
 
 def mixed(labels: Tensor, share: Tensor, partner: Tensor, num_classes: int) -> Tensor:
     """(N, num_classes) float: `share` (N,) for each image's own label, the rest for its partner's."""
-    own, other = (F.one_hot(entry, num_classes).to(share.dtype) for entry in (labels, labels[partner]))
+    classes = torch.arange(num_classes, device=labels.device)  # F.one_hot would wait for the labels, to look at them
+    own, other = labels[:, None] == classes, labels[partner][:, None] == classes
     return share[:, None] * own + (1 - share[:, None]) * other
 
 

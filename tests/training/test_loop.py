@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from src.data.augment import Augmentation
 from src.errors import UserError
@@ -225,3 +226,38 @@ def test_cuda_learns_as_the_cpu_does(small, trained, precision):
     cuda = trained(small(*settings, "trainer.device=cuda", f"trainer.precision={precision}"), "cuda")
     losses = [read_history(folder.history)[-1]["train_loss"] for folder in (cpu, cuda)]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often the host waits for a number of the device: behind `item`, `bool`, `nonzero` and the like."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        waits = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        self.count += operation in waits
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("optimizer=muon", "augmentation=cutmix", "trainer.clip_norm=1"),
+        ("optimizer=sgd", "augmentation=affine", "trainer.sizes=[[0.5,24]]", "trainer.accumulate=2"),
+    ],
+)
+def test_no_step_waits_for_the_device(small, trained, monkeypatch, overrides):
+    counts, genuine = [], loop.train_epoch
+
+    def watched(run, progress, session):
+        with Reads() as reads:
+            done = genuine(run, progress, session)
+        counts.append(reads.count)
+        return done
+
+    monkeypatch.setattr(loop, "train_epoch", watched)
+    monkeypatch.setattr("src.training.session.LOOK_SECONDS", 1e9)
+    trained(small("data.augment=true", *overrides))
+    assert counts == [2, 2]  # the sums of loss and of correct predictions, once per epoch of eight steps
