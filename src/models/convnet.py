@@ -39,7 +39,8 @@ class ConvNet(nn.Module):
         dropout: probability of dropping each of the flattened features.
         dense: widths of the hidden dense layers between the features and the logits.
         activation: after each hidden dense layer, one of ACTIVATIONS.
-        init: "keras" (Glorot uniform, zero biases) or "torch" (PyTorch's default).
+        init: "keras" (Glorot uniform, zero biases), "torch" (PyTorch's default) or "keras_dirac" (convolutions begin as
+            the identity).
         num_classes, image_size: of the data.
 
     Raises ValueError for a value outside of these.

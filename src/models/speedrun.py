@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from src.models.initialise import let_through
+
 
 class SpeedrunNet(nn.Module):
     """(N, 3, H, W) float -> logits (N, num_classes); H and W from 16 on, and free to change from batch to batch.
@@ -38,9 +40,7 @@ class SpeedrunNet(nn.Module):
         )
         self.head = nn.Linear(third, num_classes, bias=False)
         if dirac:
-            for layer in self.features[2:].modules():
-                if isinstance(layer, nn.Conv2d):
-                    nn.init.dirac_(layer.weight[: layer.in_channels].data)  # filters beyond keep their random start
+            let_through(self.features[2:])
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.features(images)

@@ -3,7 +3,7 @@ import math
 import torch
 from torch import nn
 
-from src.models.initialise import keras
+from src.models.initialise import keras, keras_dirac
 
 
 def test_keras_draws_glorot_uniform_kernels_and_zero_biases():
@@ -22,3 +22,14 @@ def test_torch_default_differs(composed):
 
     assert (build(composed(), "model").head[2].bias == 0).all()
     assert (build(composed("model.init=torch"), "model").head[2].bias != 0).any()
+
+
+def test_dirac_lets_the_first_channels_through():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 4, 3, padding=1), nn.Flatten())
+    keras_dirac(network)
+    images = torch.rand(2, 3, 6, 6)
+    first = network[0](images)
+    assert torch.allclose(first[:, :3], images) and not torch.allclose(first[:, 3:6], images)
+    assert torch.allclose(network[1](first), first[:, :4])
+    assert (network[0].bias == 0).all()
