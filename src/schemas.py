@@ -123,9 +123,11 @@ class TrainConfig:
 
 @dataclass
 class BenchmarkConfig(TrainConfig):
-    networks: list[str] = field(default_factory=list)
+    loops: list[str] = field(default_factory=list)
     pipelines: list[str] = field(default_factory=list)
     augmentations: list[str] = field(default_factory=list)
+    trainings: list[str] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
     rounds: int = 5
     seconds: float = 5.0
     format: str = "table"

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
 from torchvision.transforms import v2
 
 from src.commandline import CONFIGS
@@ -20,11 +21,12 @@ from src.data.images import LabelledImages
 from src.data.seeds import make_generator
 from src.results.run_folder import RunFolder
 from src.training.checkpoint import Progress
-from src.training.device import Placement
+from src.training.device import Placement, choose_placement
 from src.training.interruption import StopRequest
 from src.training.learner import Learner
 from src.training.loop import train_epoch
 from src.training.prepare import load_data, make_learner, make_loader, make_network, make_preprocess
+from src.training.run import execute
 from src.training.session import Run, Session
 
 Rounds = list[tuple[float, float]]
@@ -41,54 +43,68 @@ PER_IMAGE = {
 }
 
 
-def compare_loop(config: DictConfig, network: str, placement: Placement) -> tuple[str, str, Rounds]:
-    """Images per second of the real `train_epoch`, and of forward, backward and update on one batch that lies ready."""
-    config = config.copy()
-    config.model = OmegaConf.load(CONFIGS / "model" / f"{network}.yaml")
-    size = config.data.batch_size
-    train = load_data(config).train
-    bare = _bare_side(config, train, placement)
-    bare(2)  # warms up
-    batches = max(3, round(config.seconds / (_timed(lambda: bare(3), placement) / 3)))
-    chosen = torch.arange(batches * size) % len(train)
-    loop = _loop_side(config, train[chosen], placement)
-    loop()
-    rounds = [
-        (batches * size / _timed(loop, placement), batches * size / _timed(lambda: bare(batches), placement))
-        for _ in range(config.rounds)
-    ]
-    return f"training loop / bare step, {network}", "images/s", rounds
+def compare_loop(config: DictConfig, experiment: str) -> tuple[str, str, Rounds]:
+    """Images per second of the real `train_epoch`, and of forward, backward and update on one batch that lies ready.
+
+    Both take images of full size. So do those of `compare_pipeline`.
+    """
+    return _compare_epochs(config, f"training loop / bare step, {experiment}", _bare_epoch)
 
 
-def compare_pipeline(config: DictConfig, network: str, placement: Placement) -> tuple[str, str, Rounds]:
+def compare_pipeline(config: DictConfig, experiment: str) -> tuple[str, str, Rounds]:
     """Images per second of the real `train_epoch`, and of the loop that most CIFAR repositories have.
 
-    Theirs: pictures one by one through torchvision's crop and flip in two workers of a DataLoader, then the same step.
+    Theirs, as in weiaicunzai/pytorch-cifar100: pictures one by one through torchvision's crop, flip, rotation and
+    normalisation in four workers of a DataLoader; then the same step in PyTorch's default memory layout and precision,
+    and its loss read at once.
     """
+    return _compare_epochs(config, f"training loop / torchvision and DataLoader, {experiment}", _dataloader_epoch)
+
+
+def _compare_epochs(
+    config: DictConfig,
+    what: str,
+    other: Callable[[DictConfig, LabelledImages, Placement], Callable[[], None]],
+) -> tuple[str, str, Rounds]:
+    """Epochs of ours and of `other`, in turns, over as many images as take `config.seconds`."""
     config = config.copy()
-    config.model = OmegaConf.load(CONFIGS / "model" / f"{network}.yaml")
-    config.augmentation = OmegaConf.load(CONFIGS / "augmentation" / "crop_flip.yaml")
+    config.trainer.sizes = []
+    placement = choose_placement(config.trainer)
     size = config.data.batch_size
     train = load_data(config).train
-    bare = _bare_side(config, train, placement)
-    bare(2)  # warms up
-    batches = max(10, round(config.seconds / (_timed(lambda: bare(3), placement) / 3)))
+    probe = _bare_epoch(config, train[torch.arange(3 * size) % len(train)], placement)
+    probe()  # warms up
+    batches = max(5, round(config.seconds / (_timed(probe, placement) / 3)))
     train = train[torch.arange(batches * size) % len(train)]
-    ours, theirs = _loop_side(config, train, placement), _dataloader_side(config, train, placement)
-    ours()
-    theirs()
-    rounds = [
-        (batches * size / _timed(ours, placement), batches * size / _timed(theirs, placement))
-        for _ in range(config.rounds)
-    ]
-    return f"training loop / torchvision and DataLoader, {network}", "images/s", rounds
+    sides = _loop_epoch(config, train, placement), other(config, train, placement)
+    for side in sides:
+        side()
+    rounds = []
+    for _ in range(config.rounds):
+        ours, theirs = (batches * size / _timed(side, placement) for side in sides)
+        rounds.append((ours, theirs))
+    return what, "images/s", rounds
 
 
-def compare_augmentation(config: DictConfig, name: str, placement: Placement) -> tuple[str, str, Rounds]:
+def measure_training(config: DictConfig, seed: int) -> tuple[float, float]:
+    """Minutes of training and accuracy on the test set of one whole run, its folder thrown away."""
+    config = config.copy()
+    config.seed, config.data.validation = seed, "none"
+    with tempfile.TemporaryDirectory() as path:
+        folder = RunFolder(Path(path) / "run")
+        folder.path.mkdir()
+        folder.save_config(config)
+        execute(config, folder, quiet=True)
+        result = folder.load_result()
+    return result["seconds"] / 60, result["metrics"]["test"]["top1"]
+
+
+def compare_augmentation(config: DictConfig, name: str) -> tuple[str, str, Rounds]:
     """Microseconds per image: draws, conversion and augmentation of a batch, and torchvision on each of its images."""
     config = config.copy()
     config.augmentation = OmegaConf.load(CONFIGS / "augmentation" / f"{name}.yaml")
     augmentation = build(config, "augmentation")
+    placement = choose_placement(config.trainer)
     images = load_data(config).train.images[: config.data.batch_size].to(placement.device)
     preprocess = make_preprocess(config, placement)
     count, transform = len(images), PER_IMAGE[name]
@@ -108,29 +124,33 @@ def compare_augmentation(config: DictConfig, name: str, placement: Placement) ->
     return f"augmentation, batch / torchvision, {name}", "us/image", rounds
 
 
-def _bare_side(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[int], None]:
+def _bare_epoch(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[], None]:
+    """As many steps as `train` has batches, all on its first."""
     learner = make_learner(config, make_network(config, placement), placement, Augmentation(), batches_per_epoch=1)
-    images, labels = (tensor[: config.data.batch_size].to(placement.device) for tensor in (train.images, train.labels))
+    size = config.data.batch_size
+    images, labels = (tensor[:size].to(placement.device) for tensor in (train.images, train.labels))
     inputs = learner.preprocess.normalise(learner.preprocess.pixels(images))
     learner.train()
 
-    def steps(count: int) -> None:
-        for _ in range(count):
+    def epoch() -> None:
+        for _ in range(len(train) // size):
             _bare_step(learner, inputs, labels)
 
-    return steps
+    return epoch
 
 
-def _bare_step(learner: Learner, inputs: Tensor, labels: Tensor) -> None:
+def _bare_step(learner: Learner, inputs: Tensor, labels: Tensor) -> Tensor:
     with learner.placement.autocast():
         logits = learner.model(inputs)
-    learner.scaler.scale(F.cross_entropy(logits.float(), labels)).backward()
+    loss = F.cross_entropy(logits.float(), labels)
+    learner.scaler.scale(loss).backward()
     learner.scaler.step(learner.optimizer)
     learner.scaler.update()
     learner.optimizer.zero_grad(set_to_none=True)
+    return loss
 
 
-def _loop_side(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[], None]:
+def _loop_epoch(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[], None]:
     loader, augmentation = make_loader(config, train, placement)
     settings = typed(config)[1]
     run = Run(
@@ -159,11 +179,17 @@ def _loop_side(config: DictConfig, train: LabelledImages, placement: Placement) 
 class _Pictures(Dataset[tuple[Tensor, int]]):
     """As torchvision's CIFAR classes are: a picture each time, and transforms on it."""
 
-    def __init__(self, data: LabelledImages) -> None:
+    def __init__(self, data: LabelledImages, mean: Sequence[float], std: Sequence[float]) -> None:
         self.pictures = [Image.fromarray(image) for image in data.images.permute(0, 2, 3, 1).numpy()]
         self.labels = data.labels.tolist()
-        self.transform = v2.Compose(
-            [*PER_IMAGE["crop_flip"].transforms, v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomCrop(data.images.shape[-1], padding=4),
+                transforms.RandomHorizontalFlip(),
+                transforms.RandomRotation(15),
+                transforms.ToTensor(),
+                transforms.Normalize(mean, std),
+            ]
         )
 
     def __len__(self) -> int:
@@ -173,15 +199,24 @@ class _Pictures(Dataset[tuple[Tensor, int]]):
         return self.transform(self.pictures[index]), self.labels[index]
 
 
-def _dataloader_side(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[], None]:
-    learner = make_learner(config, make_network(config, placement), placement, Augmentation(), batches_per_epoch=1)
-    loader = DataLoader(_Pictures(train), config.data.batch_size, shuffle=True, num_workers=2, persistent_workers=True,
-                        pin_memory=placement.device.type == "cuda")  # fmt: skip
+def _dataloader_epoch(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[], None]:
+    plain = Placement(placement.device, None, torch.contiguous_format)
+    learner = make_learner(config, make_network(config, plain), plain, Augmentation(), batches_per_epoch=1)
+    pictures = _Pictures(train, config.data.mean, config.data.std)
+    loader = DataLoader(
+        pictures,
+        config.data.batch_size,
+        shuffle=True,
+        num_workers=4,
+        persistent_workers=True,
+        pin_memory=plain.device.type == "cuda",
+    )
     learner.train()
 
     def epoch() -> None:
+        total = 0.0
         for images, labels in loader:
-            _bare_step(learner, images.to(placement.device), labels.to(placement.device))
+            total += _bare_step(learner, images.to(plain.device), labels.to(plain.device)).item()
 
     return epoch
 
