@@ -4,35 +4,26 @@ Machines are noisy and differ: only ratios count, of two sides that take turns i
 """
 
 import json
-import statistics
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import partial
+from typing import TYPE_CHECKING
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from src.commandline import CONFIGS, run_command
+from src.commandline import experiments, run_command
 from src.config import check
 from src.errors import require, require_choice
 from src.overrides import key_of
-from src.schemas import BenchmarkConfig, TrainConfig
+from src.schemas import GROUPS, BenchmarkConfig, TrainConfig
+from src.tables import format_table
+
+if TYPE_CHECKING:
+    from src.training.benchmarks import Comparison, Training
 
 COMPARED = ("affine", "crop_flip")  # the augmentations that torchvision has too, image by image
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two sides, each in `unit`; `ratio` is ours / other, the median of `rounds` rounds in which both were measured.
-
-    Whole trainings have no other side.
-    """
-
-    what: str
-    ours: float
-    other: float | None
-    unit: str
-    ratio: float | None
-    rounds: int
 
 
 def benchmark(config: DictConfig) -> None:
@@ -41,68 +32,68 @@ def benchmark(config: DictConfig) -> None:
     require_choice("format", config.format, ("table", "json"))
     require(config.rounds >= 1, f"rounds={config.rounds} must be at least 1")
     require(config.seconds > 0, f"seconds={config.seconds} must be above 0")
-    require(bool(config.seeds), "seeds=[] leaves nothing to train with; leave it out for one")
-    require(config.trainer.max_minutes is None, "trainer.max_minutes would cut the measured loop short; leave it out")
+    require(bool(config.seeds) or not config.trainings, "seeds=[] leaves nothing to train with; leave it out for one")
     for name in config.augmentations:
         require_choice("augmentations", name, COMPARED)
-    known = sorted(str(path.relative_to(CONFIGS / "experiment").with_suffix(""))
-                   for path in (CONFIGS / "experiment").rglob("*.yaml"))  # fmt: skip
-    for group in ("loops", "pipelines", "trainings"):
+    groups = ("loops", "pipelines", "trainings")
+    for group in groups:
         for name in config[group]:
-            require_choice(group, name, known)
+            require_choice(group, name, experiments())
+    require(any(config[group] for group in (*groups, "augmentations")), "all lists are empty: nothing to measure")
 
-    from src.tables import format_table
-    from src.training.benchmarks import compare_augmentation, compare_loop, compare_pipeline, measure_training
-    from src.training.device import choose_placement
+    tasks, rows = planned(config), []
+    try:
+        for task in tasks:
+            rows.append(task())
+    finally:  # what was measured before a failure is not lost
+        print(as_json(rows) if config.format == "json" else as_table(rows, config.rounds))
 
-    rows = [compare_loop(recipe(name, "benchmark"), name) for name in config.loops]
-    rows += [compare_pipeline(recipe(name, "benchmark"), name) for name in config.pipelines]
-    rows += [compare_augmentation(config, name) for name in config.augmentations]
-    comparisons = [summarise_rounds(*row) for row in rows]
+
+def planned(config: DictConfig) -> list[Callable[[], "Comparison | Training"]]:
+    """One task for each row; all configs are composed and checked before the first begins."""
+    from src.training.benchmarks import compare_augmentation, compare_loop, compare_pipeline, measure_trainings
+
+    tasks = [partial(compare_loop, recipe("benchmark", name), name) for name in config.loops]
+    tasks += [partial(compare_pipeline, recipe("benchmark", name), name) for name in config.pipelines]
+    tasks += [partial(compare_augmentation, config, name) for name in config.augmentations]
     for name in config.trainings:
-        runs = [measure_training(recipe(name, "train"), seed) for seed in config.seeds]
-        comparisons.append(summarise_trainings(name, runs))
-    device = choose_placement(config.trainer).description
-    if config.format == "json":
-        print(json.dumps({"device": device, "rows": [asdict(row) for row in comparisons]}, indent=2))
-        return
-    print(f"on {device}; medians of {config.rounds} rounds\n")
-    cells = [(c.what, _number(c.ours, ",.1f"), _number(c.other, ",.1f"), c.unit, _number(c.ratio, ".3f"))
-             for c in comparisons]  # fmt: skip
-    print(format_table(("what", "ours", "other", "unit", "ours / other"), cells, align="<>><>"))
+        runs = [recipe("train", name, f"seed={seed}", "data.validation=none") for seed in config.seeds]
+        tasks.append(partial(measure_trainings, runs, name))
+    return tasks
 
 
-def recipe(experiment: str, primary: str) -> DictConfig:
+def recipe(primary: str, experiment: str, *others: str) -> DictConfig:
     """The checked config of `experiment`, with what the command line sets, on the data of the config `primary`.
 
     "benchmark" draws images; "train" takes those of the experiment.
     """
-    ours = {entry.name for entry in fields(BenchmarkConfig)} - {entry.name for entry in fields(TrainConfig)}
-    overrides = [text for text in HydraConfig.get().overrides.task if key_of(text) not in ours]
-    name = f"experiment={experiment}" if primary == "train" else f"+experiment={experiment}"
-    config = compose(primary, [*overrides, name])
+    overrides = list(HydraConfig.get().overrides.task)
+    if primary == "train":
+        known = {entry.name for entry in fields(TrainConfig)} | set(GROUPS)
+        overrides = [text for text in overrides if key_of(text).partition(".")[0] in known]
+        config = compose(primary, [*overrides, f"experiment={experiment}", *others])
+    else:
+        config = compose(primary, [*overrides, f"+experiment={experiment}", *others])
     check(config, schema=BenchmarkConfig)
+    require(not config.init.freeze, f"{experiment} trains a head on another run, which is not measured here")
+    for key, value in (("trainer.max_minutes", config.trainer.max_minutes), ("resume", config.resume),
+                       ("pause_at", config.pause_at)):  # fmt: skip
+        require(value is None, f"{key}={value} would cut short what is measured; leave it out")
+    require(
+        primary == "train" or (config.trainer.accumulate == 1 and config.trainer.clip_norm is None),
+        "trainer.accumulate and trainer.clip_norm are measured on one side only; leave them out",
+    )
     return config
 
 
-def summarise_rounds(what: str, unit: str, rounds: list[tuple[float, float]]) -> Comparison:
-    """`rounds` holds (ours, other) of each round."""
-    ours, other = (statistics.median(side) for side in zip(*rounds, strict=True))
-    ratio = statistics.median(mine / its for mine, its in rounds)
-    return Comparison(what, ours, other, unit, ratio, len(rounds))
+def as_json(rows: "Sequence[Comparison | Training]") -> str:
+    return json.dumps({"rows": [row.as_dict() for row in rows]}, indent=2)
 
 
-def summarise_trainings(experiment: str, runs: list[tuple[float, float]]) -> Comparison:
-    """`runs` holds (minutes, accuracy on the test set) of each seed."""
-    minutes, accuracies = zip(*runs, strict=True)
-    lowest, highest = min(accuracies), max(accuracies)
-    reached = f"{lowest:.1%}" if len(runs) == 1 else f"{lowest:.1%} .. {highest:.1%}"
-    what = f"training to {reached} on the test set, {experiment}, n = {len(runs)}"
-    return Comparison(what, statistics.median(minutes), None, "minutes", None, len(runs))
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+def as_table(rows: "Sequence[Comparison | Training]", rounds: int) -> str:
+    header = ("what", "ours", "other", "unit", "ours / other", "on")
+    table = format_table(header, [row.cells() for row in rows], align="<>><><")
+    return f"medians of {rounds} rounds\n\n{table}"
 
 
 def main() -> None:

@@ -96,6 +96,12 @@ def explain(error: BaseException, name: str) -> str:
     return " ".join(str(error).split())
 
 
+def experiments() -> list[str]:
+    """The choices of the group `experiment`: "report/deep" and the like."""
+    folder = CONFIGS / "experiment"
+    return sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.yaml"))
+
+
 def register_resolvers() -> None:
     """The functions that configs call.
 
@@ -161,10 +167,8 @@ def _unknown_key(key: str, name: str) -> str:
 
 def _unknown_experiment(path: str) -> str:
     """For experiment=report/depp: Hydra looks for its like in the first folder only."""
-    folder = CONFIGS / "experiment"
-    valid = sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.yaml"))
     name = path.removeprefix("experiment/")
-    return f"experiment={name} does not exist{_suggest(name, valid)}"
+    return f"experiment={name} does not exist{_suggest(name, experiments())}"
 
 
 def _places_of(key: str) -> list[str]:

@@ -1,236 +1,198 @@
-"""The two sides of each comparison of `src.benchmark`."""
+"""What `src.benchmark` compares, in turns in one process."""
 
+import math
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
 from torchvision.transforms import v2
 
 from src.commandline import CONFIGS
-from src.config import build, typed
-from src.data.augment import Augmentation
+from src.config import build
 from src.data.images import LabelledImages
 from src.data.seeds import make_generator
 from src.results.run_folder import RunFolder
-from src.training.checkpoint import Progress
+from src.tables import percent
+from src.training.contenders import bare_epoch, dataloader_epoch, loop_epoch
 from src.training.device import Placement, choose_placement
-from src.training.interruption import StopRequest
-from src.training.learner import Learner
-from src.training.loop import train_epoch
-from src.training.prepare import load_data, make_learner, make_loader, make_network, make_preprocess
+from src.training.prepare import load_data, make_preprocess
 from src.training.run import execute
-from src.training.session import Run, Session
 
-Rounds = list[tuple[float, float]]
-
-# What torchvision does image by image where we do it for the batch.
-PER_IMAGE = {
-    "affine": v2.Compose(
-        [
-            v2.RandomAffine(degrees=15, translate=(0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR),
-            v2.RandomHorizontalFlip(),
-        ]
-    ),
-    "crop_flip": v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()]),
-}
+PICTURES = 50_000  # at most, in one round: on a GPU a few seconds of the bare step are more than a DataLoader can do
 
 
-def compare_loop(config: DictConfig, experiment: str) -> tuple[str, str, Rounds]:
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides, each in `unit`, on the device `on`; `rounds` holds (ours, other), measured one after the other."""
+
+    what: str
+    unit: str
+    on: str
+    rounds: list[tuple[float, float]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, with the medians of each side and of ours / other."""
+        ours, other = (statistics.median(side) for side in zip(*self.rounds, strict=True))
+        ratio = statistics.median(mine / its for mine, its in self.rounds)
+        return asdict(self) | {"ours": ours, "other": other, "ratio": ratio}
+
+    def cells(self) -> tuple[str, ...]:
+        """What it is, ours, other, unit, ours / other, device."""
+        own = self.as_dict()
+        return self.what, f"{own['ours']:,.1f}", f"{own['other']:,.1f}", self.unit, f"{own['ratio']:.3f}", self.on
+
+
+@dataclass(frozen=True)
+class Training:
+    """Whole runs of one experiment: minutes of training, and accuracy on the test set, of each seed."""
+
+    what: str
+    on: str
+    seeds: list[int]
+    minutes: list[float]
+    test_top1: list[float]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def cells(self) -> tuple[str, ...]:
+        """As those of a comparison: the median of the minutes stands for ours, there is no other."""
+        reached = ", ".join(percent(top1) for top1 in self.test_top1)
+        return f"{self.what}: test {reached}", f"{statistics.median(self.minutes):,.1f}", "-", "minutes", "-", self.on
+
+
+def compare_loop(config: DictConfig, experiment: str) -> Comparison:
     """Images per second of the real `train_epoch`, and of forward, backward and update on one batch that lies ready.
 
     Both take images of full size. So do those of `compare_pipeline`.
     """
-    return _compare_epochs(config, f"training loop / bare step, {experiment}", _bare_epoch)
+    return _compare_epochs(config, f"training loop / bare step, {experiment}", bare_epoch)
 
 
-def compare_pipeline(config: DictConfig, experiment: str) -> tuple[str, str, Rounds]:
+def compare_pipeline(config: DictConfig, experiment: str) -> Comparison:
     """Images per second of the real `train_epoch`, and of the loop that most CIFAR repositories have.
 
     Theirs, as in weiaicunzai/pytorch-cifar100: pictures one by one through torchvision's crop, flip, rotation and
-    normalisation in four workers of a DataLoader; then the same step in PyTorch's default memory layout and precision,
-    and its loss read at once.
+    normalisation in the workers of a DataLoader, four or as many as there are cores; then the same step, in PyTorch's
+    default memory layout and precision, and its loss read at once.
     """
-    return _compare_epochs(config, f"training loop / torchvision and DataLoader, {experiment}", _dataloader_epoch)
+    return _compare_epochs(config, f"training loop / torchvision and DataLoader, {experiment}", dataloader_epoch)
 
 
 def _compare_epochs(
     config: DictConfig,
     what: str,
     other: Callable[[DictConfig, LabelledImages, Placement], Callable[[], None]],
-) -> tuple[str, str, Rounds]:
-    """Epochs of ours and of `other`, in turns, over as many images as take `config.seconds`."""
+) -> Comparison:
+    """Epochs of ours and of `other`, in turns, over as many images as take the bare step `config.seconds`."""
     config = config.copy()
-    config.trainer.sizes = []
+    config.trainer.sizes, config.trainer.checkpoint_minutes = [], math.inf
     placement = choose_placement(config.trainer)
     size = config.data.batch_size
     train = load_data(config).train
-    probe = _bare_epoch(config, train[torch.arange(3 * size) % len(train)], placement)
+    probe = bare_epoch(config, train[torch.arange(3 * size) % len(train)], placement)
     probe()  # warms up
-    batches = max(5, round(config.seconds / (_timed(probe, placement) / 3)))
+    batches = round(config.seconds / (_timed(probe, placement) / 3))
+    batches = max(3, min(batches, PICTURES // size))
     train = train[torch.arange(batches * size) % len(train)]
-    sides = _loop_epoch(config, train, placement), other(config, train, placement)
+    sides = loop_epoch(config, train, placement), other(config, train, placement)
     for side in sides:
         side()
     rounds = []
     for _ in range(config.rounds):
         ours, theirs = (batches * size / _timed(side, placement) for side in sides)
         rounds.append((ours, theirs))
-    return what, "images/s", rounds
+    return Comparison(what, "images/s", placement.description, rounds)
 
 
-def measure_training(config: DictConfig, seed: int) -> tuple[float, float]:
-    """Minutes of training and accuracy on the test set of one whole run, its folder thrown away."""
-    config = config.copy()
-    config.seed, config.data.validation = seed, "none"
-    with tempfile.TemporaryDirectory() as path:
-        folder = RunFolder(Path(path) / "run")
-        folder.path.mkdir()
-        folder.save_config(config)
-        execute(config, folder, quiet=True)
-        result = folder.load_result()
-    return result["seconds"] / 60, result["metrics"]["test"]["top1"]
+def compare_augmentation(config: DictConfig, name: str) -> Comparison:
+    """Microseconds per image: draws, conversion and augmentation of a batch, and torchvision on each of its images.
 
-
-def compare_augmentation(config: DictConfig, name: str) -> tuple[str, str, Rounds]:
-    """Microseconds per image: draws, conversion and augmentation of a batch, and torchvision on each of its images."""
+    On a CPU both have one thread. torchvision's side is on the CPU, where its workers are.
+    """
     config = config.copy()
     config.augmentation = OmegaConf.load(CONFIGS / "augmentation" / f"{name}.yaml")
     augmentation = build(config, "augmentation")
     placement = choose_placement(config.trainer)
-    images = load_data(config).train.images[: config.data.batch_size].to(placement.device)
+    pictures = load_data(config).train.images[: config.data.batch_size]
+    images = pictures.to(placement.device)
     preprocess = make_preprocess(config, placement)
-    count, transform = len(images), PER_IMAGE[name]
+    transform = _per_image(name, pictures.shape[-1])
 
     def batch() -> None:
         generator = make_generator(0, device=placement.device)
-        augmentation(preprocess.pixels(images), augmentation.draw(generator, count))
+        augmentation(preprocess.pixels(images), augmentation.draw(generator, len(images)))
 
     def one_by_one() -> None:
-        for image in images:
-            transform(image)
+        for picture in pictures:
+            transform(picture)
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     rounds = []
     for _ in range(config.rounds):
-        sides = [_repeated(side, config.seconds / 5, placement) for side in (batch, one_by_one)]
-        rounds.append((sides[0] / count * 1e6, sides[1] / count * 1e6))
-    return f"augmentation, batch / torchvision, {name}", "us/image", rounds
+        ours, theirs = (_repeated(side, config.seconds / 5, placement) for side in (batch, one_by_one))
+        rounds.append((ours / len(images) * 1e6, theirs / len(images) * 1e6))
+    torch.set_num_threads(threads)
+    return Comparison(f"augmentation, batch / torchvision, {name}", "us/image", placement.description, rounds)
 
 
-def _bare_epoch(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[], None]:
-    """As many steps as `train` has batches, all on its first."""
-    learner = make_learner(config, make_network(config, placement), placement, Augmentation(), batches_per_epoch=1)
-    size = config.data.batch_size
-    images, labels = (tensor[:size].to(placement.device) for tensor in (train.images, train.labels))
-    inputs = learner.preprocess.normalise(learner.preprocess.pixels(images))
-    learner.train()
-
-    def epoch() -> None:
-        for _ in range(len(train) // size):
-            _bare_step(learner, inputs, labels)
-
-    return epoch
+def _per_image(name: str, size: int) -> Callable[[Tensor], Tensor]:
+    """What torchvision does image by image where the augmentation `name` does it for the batch."""
+    if name == "affine":
+        turn = v2.RandomAffine(degrees=15, translate=(0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR)
+        return v2.Compose([turn, v2.RandomHorizontalFlip()])
+    return v2.Compose([v2.RandomCrop(size, padding=4), v2.RandomHorizontalFlip()])
 
 
-def _bare_step(learner: Learner, inputs: Tensor, labels: Tensor) -> Tensor:
-    with learner.placement.autocast():
-        logits = learner.model(inputs)
-    loss = F.cross_entropy(logits.float(), labels)
-    learner.scaler.scale(loss).backward()
-    learner.scaler.step(learner.optimizer)
-    learner.scaler.update()
-    learner.optimizer.zero_grad(set_to_none=True)
-    return loss
-
-
-def _loop_epoch(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[], None]:
-    loader, augmentation = make_loader(config, train, placement)
-    settings = typed(config)[1]
-    run = Run(
-        learner=make_learner(config, make_network(config, placement), placement, augmentation, len(loader)),
-        loader=loader,
-        validation=None,
-        classes=None,
-        seed=0,
-        settings=settings,
-        pause_at=None,
-        chooses_checkpoint=False,
-        closing_images=0,
-        folder=RunFolder(Path(tempfile.gettempdir())),  # nothing is written: rounds are shorter than checkpoint_minutes
-        fingerprint="",
-        observers=(),
-        stop=StopRequest(),
+def measure_trainings(configs: Sequence[DictConfig], experiment: str) -> Training:
+    """Trains one run after the other, their folders thrown away."""
+    results = [_result_of_run(config) for config in configs]
+    return Training(
+        f"whole training, {experiment}",
+        results[0]["environment"]["device"],
+        [config.seed for config in configs],
+        [result["seconds"] / 60 for result in results],
+        [result["metrics"]["test"]["top1"] for result in results],
     )
 
-    def epoch() -> None:
-        progress = Progress()
-        train_epoch(run, progress, Session(run, progress))
 
-    return epoch
-
-
-class _Pictures(Dataset[tuple[Tensor, int]]):
-    """As torchvision's CIFAR classes are: a picture each time, and transforms on it."""
-
-    def __init__(self, data: LabelledImages, mean: Sequence[float], std: Sequence[float]) -> None:
-        self.pictures = [Image.fromarray(image) for image in data.images.permute(0, 2, 3, 1).numpy()]
-        self.labels = data.labels.tolist()
-        self.transform = transforms.Compose(
-            [
-                transforms.RandomCrop(data.images.shape[-1], padding=4),
-                transforms.RandomHorizontalFlip(),
-                transforms.RandomRotation(15),
-                transforms.ToTensor(),
-                transforms.Normalize(mean, std),
-            ]
-        )
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.transform(self.pictures[index]), self.labels[index]
-
-
-def _dataloader_epoch(config: DictConfig, train: LabelledImages, placement: Placement) -> Callable[[], None]:
-    plain = Placement(placement.device, None, torch.contiguous_format)
-    learner = make_learner(config, make_network(config, plain), plain, Augmentation(), batches_per_epoch=1)
-    pictures = _Pictures(train, config.data.mean, config.data.std)
-    loader = DataLoader(
-        pictures,
-        config.data.batch_size,
-        shuffle=True,
-        num_workers=4,
-        persistent_workers=True,
-        pin_memory=plain.device.type == "cuda",
-    )
-    learner.train()
-
-    def epoch() -> None:
-        total = 0.0
-        for images, labels in loader:
-            total += _bare_step(learner, images.to(plain.device), labels.to(plain.device)).item()
-
-    return epoch
+def _result_of_run(config: DictConfig) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as path:
+        folder = RunFolder(Path(path) / "run")
+        folder.path.mkdir()
+        execute(config, folder, quiet=True)
+        return folder.load_result()
 
 
 def _repeated(side: Callable[[], None], seconds: float, placement: Placement) -> float:
     """Seconds per call, over about `seconds`."""
     side()
     calls = max(1, round(seconds / _timed(side, placement)))
-    return _timed(lambda: [side() for _ in range(calls)], placement) / calls
+
+    def all_calls() -> None:
+        for _ in range(calls):
+            side()
+
+    return _timed(all_calls, placement) / calls
 
 
-def _timed(side: Callable[[], object], placement: Placement) -> float:
+def _timed(side: Callable[[], None], placement: Placement) -> float:
+    """Seconds, from a device at rest to a device at rest."""
+    _rest(placement)
     started = time.perf_counter()
     side()
+    _rest(placement)
+    return time.perf_counter() - started
+
+
+def _rest(placement: Placement) -> None:
     if placement.device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started
