@@ -10,7 +10,6 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from src.config import choice
-from src.data.images import LabelledImages
 from src.data.split import Splits
 from src.results import figures
 from src.results.board import Board
@@ -37,7 +36,7 @@ def close_rung(run: Run) -> dict[str, Any]:
     metrics: dict[str, Any] = {"train": None, "val": None, "test": None}
     if run.validation:
         labels = run.validation.labels.cpu()
-        metrics["val"] = measure(_logits(run, run.validation).cpu(), labels, run.classes).as_dict()
+        metrics["val"] = measure(_logits(run, run.validation.images), labels, run.classes).as_dict()
     return {
         "evaluated": name,
         "evaluated_epoch": content["epoch"],
@@ -64,21 +63,16 @@ def close_run(
     folder = run.folder
     name, content = put_back(run)
     terminal.say(f"\nevaluating the {name} checkpoint on {run.closing_images:,} images ...")
-    test_logits = _logits(run, inputs.test).cpu()
-    metrics = {
-        "train": measure(_logits(run, inputs.train).cpu(), splits.train.labels, splits.classes),
-        "test": measure(test_logits, splits.test.labels, splits.classes),
-    }
-    if inputs.validation:
-        metrics["val"] = measure(_logits(run, inputs.validation).cpu(), splits.validation.labels, splits.classes)
-    elif config.data.validation == "test":
+    parts = {"train": inputs.train, "test": inputs.test} | ({"val": inputs.validation} if inputs.validation else {})
+    logits = {part: _logits(run, data.images) for part, data in parts.items()}
+    metrics = {part: measure(logits[part], data.labels, splits.classes) for part, data in parts.items()}
+    if config.data.validation == "test":
         metrics["val"] = metrics["test"]
-
     mirrored = {}
-    if run.settings.both_sides:
-        for part, data in (("val", inputs.validation), ("test", inputs.test)):
-            if data:
-                mirrored[part] = measure(logits_of_both_sides(run, data), data.labels, splits.classes)
+    if run.settings.both_sides:  # test-time augmentation: the mean of the logits of each image and of its mirror
+        for part in parts.keys() - {"train"}:
+            both = (logits[part] + _logits(run, parts[part].images.flip(-1))) / 2
+            mirrored[part] = measure(both, parts[part].labels, splits.classes)
     if not all(math.isfinite(part.loss) for part in metrics.values()):
         raise diverged(run.learner, progress)
 
@@ -86,8 +80,8 @@ def close_run(
         is_its_row = row["epoch"] == content["epoch"] and content["batch"] == 0  # not of weights from within an epoch
         row["clean_train_top1"] = metrics["train"].top1 if is_its_row else None
     write_history(folder.history, progress.history)
-    torch.save({"logits": test_logits.clone(), "labels": splits.test.labels}, folder.test_logits)
-    confusion = confusion_matrix(test_logits.argmax(dim=1), splits.test.labels, len(splits.classes.names))
+    torch.save({"logits": logits["test"].clone(), "labels": splits.test.labels}, folder.test_logits)
+    confusion = confusion_matrix(logits["test"].argmax(dim=1), splits.test.labels, len(splits.classes.names))
     write_per_class(folder, per_class(confusion, splits.classes))
     pictures = draw_figures(progress, splits, confusion, config.data.validation)
     for stem, figure in pictures.items():
@@ -151,14 +145,7 @@ def settings_of_interest(config: DictConfig) -> dict[str, Any]:
     return settings
 
 
-def logits_of_both_sides(run: Run, data: LabelledImages) -> Tensor:
-    """(N, num_classes): the mean of the logits of each image and of its mirror (test-time augmentation)."""
-    mirrored = LabelledImages(data.images.flip(-1), data.labels)
-    return (_logits(run, data).cpu() + _logits(run, mirrored).cpu()) / 2
-
-
-def _logits(run: Run, data: LabelledImages) -> Tensor:
-    """On all of `data`. Everything was saved at the end of training: interrupted, it is simply done again."""
-
+def _logits(run: Run, images: Tensor) -> Tensor:
+    """(N, num_classes), on the CPU. All was saved at the end of training: interrupted, this is simply done again."""
     learner = run.learner
-    return compute_logits(learner.model, data.images, learner.preprocess, learner.placement, run.stop.raise_if_asked)
+    return compute_logits(learner.model, images, learner.preprocess, learner.placement, run.stop.raise_if_asked).cpu()

@@ -149,7 +149,8 @@ def train_and_evaluate(
             settings=settings,
             pause_at=config.pause_at,
             chooses_checkpoint=data.chooses_checkpoint,
-            closing_images=len(splits.train) + len(splits.validation or ()) + len(splits.test),
+            closing_images=len(splits.train)
+            + (len(splits.validation or ()) + len(splits.test)) * (2 if settings.both_sides else 1),
             folder=folder,
             fingerprint=facts["data"]["fingerprint"],
             observers=(table, board),
