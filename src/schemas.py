@@ -75,11 +75,8 @@ class TrainerConfig:
         require_choice("trainer.memory_format", self.memory_format, MEMORY_FORMATS)
         smoothing = self.label_smoothing
         require(0 <= smoothing < 1, f"trainer.label_smoothing={smoothing} must lie in [0, 1)")
-        pairs = all(isinstance(entry, list) and len(entry) == 2 for entry in self.sizes)
         require(
-            pairs
-            and all(0 < share < 1 and size >= 1 for share, size in self.sizes)
-            and self.sizes == sorted(self.sizes),
+            all(_is_share_and_size(entry) for entry in self.sizes) and self.sizes == sorted(self.sizes),
             f"trainer.sizes={self.sizes} must be rising pairs of a share of the run and a size: [[0.15,20],[0.5,24]]",
         )
         require(self.accumulate >= 1, f"trainer.accumulate={self.accumulate} must be at least 1")
@@ -87,6 +84,14 @@ class TrainerConfig:
             value = getattr(self, name)
             require(value is None or value > 0, f"trainer.{name}={value} must be above 0, or null for none")
         require(self.checkpoint_minutes > 0, f"trainer.checkpoint_minutes={self.checkpoint_minutes} must be above 0")
+
+
+def _is_share_and_size(entry: Any) -> bool:
+    """[0.15, 20]: a part of the run, and pixels."""
+    if not (isinstance(entry, list) and len(entry) == 2):
+        return False
+    share, size = entry
+    return isinstance(share, float) and 0 < share < 1 and isinstance(size, int) and size >= 1
 
 
 @dataclass

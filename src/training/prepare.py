@@ -96,6 +96,7 @@ def make_learner(
     )
     objective = make_objective(model, preprocess, augmentation, placement, settings.label_smoothing)
     if settings.compile:
+        torch.compiler.reset()  # a process may hold eight graphs of one function: those of earlier runs are not needed
         objective = torch.compile(objective, fullgraph=True, dynamic=False)
     scaler = torch.amp.GradScaler(placement.device.type, enabled=placement.needs_scaler)
     return Learner(
@@ -130,7 +131,8 @@ def make_loader(
     augmentation = build(config, "augmentation") if data.augment else Augmentation()
     require(
         not data.alternate_flip or (isinstance(augmentation, Augmentation) and not augmentation.flips),
-        "data.alternate_flip=true needs an augmentation that does not flip at random: augmentation.flip=false, or none",
+        "data.alternate_flip=true needs an augmentation that does not flip at random: augmentation.flip=false (or "
+        "augmentation.steps.0.flip=false, where it has steps)",
     )
     batching = Batching(len(train), data.batch_size, config.seed, drop_last=trainer.compile)
     if isinstance(augmentation, Augmentation):
