@@ -10,7 +10,7 @@ from src.results.run_folder import RunFolder
 from src.training import loop
 from src.training.checkpoint import load_checkpoint
 from src.training.run import execute
-from tests.conftest import train_in
+from tests.conftest import SMALL, train_in
 
 TIMES = ("seconds", "images_per_second", "train_seconds", "history")
 # Dropout uses torch's global generator, batch norm has running statistics, the schedule and Adam have states.
@@ -161,6 +161,18 @@ def test_the_per_image_loader_resumes_within_an_epoch(small, trained, tmp_path, 
     folder = new_folder(tmp_path / "run")
     folder.save_config(small(*settings))
     interrupted_at(3, small(*settings), folder, monkeypatch)
+    resumed(folder)
+    assert_same(load_checkpoint(uninterrupted.checkpoint("last")), load_checkpoint(folder.checkpoint("last")))
+
+
+def test_the_fast_recipe_resumes_within_an_epoch(composed, trained, tmp_path, monkeypatch):
+    images = [text for text in SMALL if text.startswith("data")]
+    settings = (*images, "experiment=fast/speedrun63", "model.widths=[8,16,24]", "trainer.sizes=[[0.3,16],[0.6,24]]",
+                "trainer.precision=bf16", "data.batch_size=64")  # fmt: skip
+    uninterrupted = trained(composed(*settings), "uninterrupted")
+    folder = new_folder(tmp_path / "run")
+    folder.save_config(composed(*settings))
+    interrupted_at(11, composed(*settings), folder, monkeypatch)
     resumed(folder)
     assert_same(load_checkpoint(uninterrupted.checkpoint("last")), load_checkpoint(folder.checkpoint("last")))
 
