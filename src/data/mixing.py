@@ -48,7 +48,10 @@ class MixUp(Augmentation):
 
 
 class CutMix(Augmentation):
-    """A rectangle of each image comes from another of the batch (Yun et al. 2019), its area evenly from 0 to 1."""
+    """A rectangle of each image comes from another of the batch (Yun et al. 2019), its area evenly from 0 to 1.
+
+    What sticks out of the image is cut off; the label's share is the area that remains.
+    """
 
     def draw(self, generator: Generator, count: int) -> tuple[Tensor, ...]:
         x, y, area = torch.rand((3, count), generator=generator, device=generator.device)

@@ -28,7 +28,8 @@ LAST_POOLINGS: dict[str, Callable[[int], nn.Module]] = {"max": nn.AdaptiveMaxPoo
 class ConvNet(nn.Module):
     """(N, 3, image_size, image_size) float -> logits (N, num_classes).
 
-    The last pooling brings images of other sizes to as many features: it is the plain one at `image_size`.
+    The last pooling brings images of other sizes to as many features. At `image_size` it is the plain one, where that
+    halves evenly, as 32 pixels do.
 
     Args:
         blocks: filters of the 3x3 convolutions (same padding, ReLU) of each block, as [[64, 64], [128, 128]]; a block

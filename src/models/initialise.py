@@ -27,6 +27,8 @@ def keras_dirac(network: nn.Module) -> None:
 def let_through(network: nn.Module) -> None:
     """Convolutions as the identity on the channels that they have room for; filters beyond keep their random start.
 
+    A kernel of 2x2 lets the pixel at its lower right through.
+
     After Zagoruyko & Komodakis 2017 ("DiracNets") and the CIFAR speedruns (Jordan 2024).
     """
     for layer in network.modules():

@@ -75,10 +75,13 @@ class Group(nn.Module):
 
 
 def whitening_filters(images: Tensor, eps: float = 5e-4) -> Tensor:
-    """(24, 3, 2, 2): the eigenvectors of the 2x2 patches' covariance by 1 / sqrt(eigenvalue + eps), and minus these."""
+    """(24, 3, 2, 2): the eigenvectors of the 2x2 patches' moments by 1 / sqrt(eigenvalue + eps), and minus these.
+
+    The second moments of `images` (N, 3, H, W) are their covariance where they are normalised to a mean of zero.
+    """
     patches = F.unfold(images, kernel_size=2).transpose(1, 2).reshape(-1, 12)
-    covariance = patches.T @ patches / len(patches)
-    eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
+    moments = patches.T @ patches / len(patches)
+    eigenvalues, eigenvectors = torch.linalg.eigh(moments)
     filters = (eigenvectors / (eigenvalues + eps).sqrt()).T.reshape(12, 3, 2, 2).flip(0)
     return torch.cat([filters, -filters])
 

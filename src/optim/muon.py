@@ -65,9 +65,9 @@ class Muon(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         filters, others = self.param_groups
+        dtype = torch.bfloat16 if computes_bf16(filters["params"][0].device) else torch.float32  # precise enough
         for weight in filters["params"]:
             if weight.grad is not None:
-                dtype = torch.bfloat16 if computes_bf16(weight.device) else torch.float32  # precise enough
                 update = orthogonalise(self._nesterov(weight, filters["momentum"]), self.newton_schulz_steps, dtype)
                 weight.mul_(len(weight) ** 0.5 / weight.norm()).add_(update, alpha=-filters["lr"])
         for weight in others["params"]:
