@@ -28,7 +28,6 @@ COMPARED = ("affine", "crop_flip")  # the augmentations that torchvision has too
 
 def benchmark(config: DictConfig) -> None:
     """Prints one row per loop, per pipeline, per augmentation and per training."""
-    check(config, schema=BenchmarkConfig)
     require_choice("format", config.format, ("table", "json"))
     require(config.rounds >= 1, f"rounds={config.rounds} must be at least 1")
     require(config.seconds > 0, f"seconds={config.seconds} must be above 0")
@@ -55,6 +54,8 @@ def planned(config: DictConfig) -> list[Callable[[], "Comparison | Training"]]:
 
     tasks = [partial(compare_loop, recipe("benchmark", name), name) for name in config.loops]
     tasks += [partial(compare_pipeline, recipe("benchmark", name), name) for name in config.pipelines]
+    if config.augmentations:
+        check(config, schema=BenchmarkConfig)
     tasks += [partial(compare_augmentation, config, name) for name in config.augmentations]
     for name in config.trainings:
         runs = [recipe("train", name, f"seed={seed}", "data.validation=none") for seed in config.seeds]
@@ -93,7 +94,7 @@ def as_json(rows: "Sequence[Comparison | Training]") -> str:
 def as_table(rows: "Sequence[Comparison | Training]", rounds: int) -> str:
     header = ("what", "ours", "other", "unit", "ours / other", "on")
     table = format_table(header, [row.cells() for row in rows], align="<>><><")
-    return f"medians of {rounds} rounds\n\n{table}"
+    return f"medians: of the rounds ({rounds}), of the seeds of a training\n\n{table}"
 
 
 def main() -> None:

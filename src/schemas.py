@@ -77,7 +77,8 @@ class TrainerConfig:
         require(0 <= smoothing < 1, f"trainer.label_smoothing={smoothing} must lie in [0, 1)")
         require(
             all(_is_share_and_size(entry) for entry in self.sizes) and self.sizes == sorted(self.sizes),
-            f"trainer.sizes={self.sizes} must be rising pairs of a share of the run and a size: [[0.15,20],[0.5,24]]",
+            f"trainer.sizes={self.sizes} must be pairs of a share of the run, between 0 and 1 and rising, and a size "
+            "in whole pixels: [[0.15,20],[0.5,24]]",
         )
         require(self.accumulate >= 1, f"trainer.accumulate={self.accumulate} must be at least 1")
         for name in ("clip_norm", "patience", "max_minutes"):

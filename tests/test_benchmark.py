@@ -15,7 +15,7 @@ def test_ratio_is_the_median_of_the_rounds_ratios():
 
 def test_a_training_shows_every_seeds_accuracy():
     row = Training("x", "CPU", [0, 1, 2], [4.0, 6.0, 4.5], [0.65, 0.66, 0.655])
-    assert row.cells() == ("x: test 65.00 %, 66.00 %, 65.50 %", "4.5", "-", "minutes", "-", "CPU")
+    assert row.cells() == ("x: test 65.00 %, 66.00 %, 65.50 %", "4.50", "-", "minutes", "-", "CPU")
     assert row.as_dict()["seeds"] == [0, 1, 2]
 
 

@@ -65,7 +65,7 @@ class Training:
     def cells(self) -> tuple[str, ...]:
         """As those of a comparison: the median of the minutes stands for ours, there is no other."""
         reached = ", ".join(percent(top1) for top1 in self.test_top1)
-        return f"{self.what}: test {reached}", f"{statistics.median(self.minutes):,.1f}", "-", "minutes", "-", self.on
+        return f"{self.what}: test {reached}", f"{statistics.median(self.minutes):,.2f}", "-", "minutes", "-", self.on
 
 
 def compare_loop(config: DictConfig, experiment: str) -> Comparison:

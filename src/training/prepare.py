@@ -49,7 +49,7 @@ def make_network(config: DictConfig, placement: Placement) -> nn.Module:
             except UserError as error:
                 raise UserError(
                     f"trainer.sizes={config.trainer.sizes}: this model takes no images of {pixels} pixels beside those "
-                    f"of {size}; choose larger ones, or a model of ours, which pool to a fixed size."
+                    f"of {size}; choose larger ones."
                 ) from error
     network.train(was_training)
     if output.shape != (1, classes):

@@ -149,8 +149,7 @@ def train_and_evaluate(
             settings=settings,
             pause_at=config.pause_at,
             chooses_checkpoint=data.chooses_checkpoint,
-            closing_images=len(splits.train)
-            + (len(splits.validation or ()) + len(splits.test)) * (2 if settings.both_sides else 1),
+            closing_images=_closing_images(splits, settings.both_sides),
             folder=folder,
             fingerprint=facts["data"]["fingerprint"],
             observers=(table, board),
@@ -231,6 +230,11 @@ def _as_trained(config: DictConfig, train: LabelledImages, placement: Placement)
     images, _ = next(iter(loader.batches(0)))
     draws = augmentation.draw(make_generator(config.seed, 0, 0, AUGMENTATION, device=images.device), len(images))
     return augmentation(Preprocess([0, 0, 0], [1, 1, 1], placement).pixels(images), draws)[:32]
+
+
+def _closing_images(splits: Splits, both_sides: bool) -> int:
+    unseen = len(splits.validation or ()) + len(splits.test)
+    return len(splits.train) + unseen * (2 if both_sides else 1)
 
 
 def _seen(splits: Splits, config: DictConfig) -> int:
