@@ -155,26 +155,30 @@ def test_a_killed_process_leaves_no_doubled_points(small, tmp_path, monkeypatch)
         assert steps == [1, 2, 3]
 
 
-def test_the_per_image_loader_resumes_within_an_epoch(small, trained, tmp_path, monkeypatch):
-    settings = ("data.augment=true", "augmentation=trivial_augment", "data.workers=0", "trainer.epochs=1")
-    uninterrupted = trained(small(*settings), "uninterrupted")
-    folder = new_folder(tmp_path / "run")
-    folder.save_config(small(*settings))
-    interrupted_at(3, small(*settings), folder, monkeypatch)
-    resumed(folder)
-    assert_same(load_checkpoint(uninterrupted.checkpoint("last")), load_checkpoint(folder.checkpoint("last")))
+@pytest.fixture
+def resumes_exactly(trained, tmp_path, monkeypatch):
+    """resumes_exactly(config, step): interrupted after `step` steps it ends where it ends uninterrupted."""
+
+    def compare(config, step: int) -> None:
+        uninterrupted = trained(config.copy(), "uninterrupted")
+        folder = new_folder(tmp_path / "run")
+        folder.save_config(config)
+        interrupted_at(step, config, folder, monkeypatch)
+        resumed(folder)
+        assert_same(load_checkpoint(uninterrupted.checkpoint("last")), load_checkpoint(folder.checkpoint("last")))
+
+    return compare
 
 
-def test_the_fast_recipe_resumes_within_an_epoch(composed, trained, tmp_path, monkeypatch):
+def test_the_per_image_loader_resumes_within_an_epoch(small, resumes_exactly):
+    one_by_one = ("data.augment=true", "augmentation=trivial_augment", "data.workers=0")
+    resumes_exactly(small(*one_by_one, "trainer.epochs=1"), step=3)
+
+
+def test_the_fast_recipe_resumes_within_an_epoch(composed, resumes_exactly):
     images = [text for text in SMALL if text.startswith("data")]
-    settings = (*images, "experiment=fast/speedrun63", "model.widths=[8,16,24]", "trainer.sizes=[[0.3,16],[0.6,24]]",
-                "trainer.precision=bf16", "data.batch_size=64")  # fmt: skip
-    uninterrupted = trained(composed(*settings), "uninterrupted")
-    folder = new_folder(tmp_path / "run")
-    folder.save_config(composed(*settings))
-    interrupted_at(11, composed(*settings), folder, monkeypatch)
-    resumed(folder)
-    assert_same(load_checkpoint(uninterrupted.checkpoint("last")), load_checkpoint(folder.checkpoint("last")))
+    recipe = ("experiment=fast/speedrun63", "model.widths=[8,16,24]", "trainer.sizes=[[0.3,16],[0.6,24]]")
+    resumes_exactly(composed(*images, *recipe, "trainer.precision=bf16", "data.batch_size=64"), step=11)
 
 
 def test_other_data_than_the_run_began_with_is_refused(small, tmp_path, monkeypatch):
