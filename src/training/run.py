@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from src.config import choice, typed
+from src.config import typed
 from src.data.images import LabelledImages, fingerprint
 from src.data.loading import AUGMENTATION
 from src.data.seeds import make_generator
 from src.data.split import Splits
 from src.errors import Interrupted, UserError
 from src.models.summary import Summary, summarise
-from src.overrides import exact_command, quoted_override
+from src.overrides import exact_command
 from src.results.board import Board
 from src.results.environment import describe_environment
 from src.results.history import write_history
@@ -30,6 +30,7 @@ from src.training.loop import fit
 from src.training.prepare import fit_to_data, load_data, make_learner, make_loader, make_network
 from src.training.session import Run
 from src.training.warm_start import seen_by_base
+from src.training.wording import heading, next_commands, reason_of, resume_command
 
 WATCHED = {
     "holdout": "val: images held out of the training set; * the best epoch so far",
@@ -66,7 +67,7 @@ def execute(config: DictConfig, folder: RunFolder, quiet: bool = False) -> None:
         terminal.say(f"\ninterrupted, everything is saved; go on with:\n  {resume_command(folder)}")
         raise
     except Exception as error:
-        reason = _reason(error, config)
+        reason = reason_of(error, config)
         _record(folder, "failed", progress, facts, reason=str(reason or f"{type(error).__name__}: {error}"))
         if reason:
             raise reason from error
@@ -79,26 +80,6 @@ def execute(config: DictConfig, folder: RunFolder, quiet: bool = False) -> None:
         commands = "\n".join(f"  {line}" for line in next_commands(folder))
         terminal.say(f"\neverything is in {folder.path}; next:\n{commands}")
     stop.raise_if_asked()  # it came too late for this run, but not for the rest of a sweep
-
-
-def _reason(error: Exception, config: DictConfig) -> UserError | None:
-    """What the user can do about `error`; None where it is a fault of the program."""
-    if isinstance(error, UserError):
-        return error
-    if isinstance(error, torch.OutOfMemoryError):
-        return UserError(
-            f"out of GPU memory with batches of {config.data.batch_size}: halve data.batch_size and double "
-            "trainer.accumulate, which trains alike, or take a smaller model.width or data.image_size."
-        )
-    if config.trainer.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-        return UserError(f"trainer.compile=true fails on this network or machine ({_first_line(error)}); leave it out.")
-    if isinstance(error, OSError):
-        return UserError(f"{error}; the run goes on from its last checkpoint with resume=... once that is mended.")
-    return None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def train_and_evaluate(
@@ -126,7 +107,7 @@ def train_and_evaluate(
     write_text(folder.summary, f"{summary}\n")
     facts |= _known_at_the_start(config, splits, summary, placement)
     _record(folder, "running", progress, facts)
-    terminal.say(_heading(config, folder, splits, placement.description))
+    terminal.say(heading(config, folder, splits, placement.description))
     terminal.say(f"\n{summary}\n")
 
     if folder.checkpoint("last").exists():
@@ -196,32 +177,6 @@ def _known_at_the_start(config: DictConfig, splits: Splits, summary: Summary, pl
         },
         "environment": describe_environment(placement.description),
     }
-
-
-def resume_command(folder: RunFolder) -> str:
-    return f"python -m src.train {quoted_override('resume', folder.path)}"
-
-
-def next_commands(folder: RunFolder) -> list[str]:
-    run = quoted_override("run", folder.path)
-    return [
-        f"python -m src.evaluate {run}",
-        f"python -m src.predict {run} images='path/*.png'",
-        "tensorboard --logdir outputs",
-    ]
-
-
-def _heading(config: DictConfig, folder: RunFolder, splits: Splits, device: str) -> str:
-    parts = [f"{len(splits.train):,} training images"]
-    if splits.validation:
-        parts.append(f"{len(splits.validation):,} held out for validation")
-    parts.append(f"{len(splits.test):,} for the test")
-    groups = ("model", "data", "augmentation", "optimizer", "scheduler")
-    chosen = " ".join(f"{group}={choice(config, group)}" for group in groups)
-    return (
-        f"{folder.path}\n{chosen}\n{', '.join(parts)}; {len(splits.classes.names)} classes\n"
-        f"batches of {config.data.batch_size}, {config.trainer.epochs} epochs, seed {config.seed}, on {device}"
-    )
 
 
 def _as_trained(config: DictConfig, train: LabelledImages, placement: Placement) -> torch.Tensor:
