@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -16,3 +19,25 @@ def test_a_cpu_computes_in_bf16_where_it_has_the_instructions(monkeypatch, capab
 def test_an_older_pytorch_does_not_know(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert not computes_bf16(torch.device("cpu"))
+
+
+KEPT = """
+import torch
+from src.hardware import keep_freed_memory
+
+def resident():
+    return 4096 * int(open("/proc/self/statm").read().split()[1])
+
+if {keeps}:
+    keep_freed_memory()
+before = resident()
+torch.ones(2**24)
+print((resident() - before) // 2**20)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+@pytest.mark.parametrize("keeps", [False, True])
+def test_memory_that_was_freed_is_kept_where_that_was_asked_for(keeps):
+    process = subprocess.run([sys.executable, "-c", KEPT.format(keeps=keeps)], capture_output=True, check=True)
+    assert (int(process.stdout) > 48) is keeps  # MiB, of 64

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from src.errors import UserError
-from src.hardware import computes_bf16
+from src.hardware import computes_bf16, keep_freed_memory
 from src.schemas import TrainerConfig
 from src.training.gpus import claim_gpu
 
@@ -57,6 +57,8 @@ def choose_placement(settings: TrainerConfig) -> Placement:
         raise UserError("trainer.precision=fp16 is for CUDA devices; on a CPU use fp32, or bf16 where it has it.")
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # the shapes hardly ever change: trying out the kernels pays
+    else:
+        keep_freed_memory()  # nor do the sizes of what each step allocates
     channels_last = settings.memory_format != "contiguous"
     return Placement(device, _DTYPES[precision], torch.channels_last if channels_last else torch.contiguous_format)
 
