@@ -8,6 +8,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -109,12 +110,15 @@ def choice(config: DictConfig, group: str) -> str:
 def build(config: DictConfig, name: str) -> Any:
     """The object that the node `name` describes, or with `_partial_` the function still to be called."""
     try:
-        return instantiate(OmegaConf.select(config, name), _convert_="all")
+        built = instantiate(OmegaConf.select(config, name), _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__ or error
         if isinstance(cause, UserError):
             raise cause from error
         raise _refused(name, config, cause) from error
+    if isinstance(built, partial):  # Hydra's own examines its target at every call: a schedule is called at every step
+        return partial(built.func, *built.args, **built.keywords)
+    return built
 
 
 def call(config: DictConfig, name: str, function: Callable[..., Any], *arguments: Any) -> Any:

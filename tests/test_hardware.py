@@ -22,11 +22,12 @@ def test_an_older_pytorch_does_not_know(monkeypatch):
 
 
 KEPT = """
+import resource
 import torch
 from src.hardware import keep_freed_memory
 
 def resident():
-    return 4096 * int(open("/proc/self/statm").read().split()[1])
+    return resource.getpagesize() * int(open("/proc/self/statm").read().split()[1])
 
 if {keeps}:
     keep_freed_memory()
