@@ -4,6 +4,7 @@ Machines are noisy and differ: only ratios count, of two sides that take turns i
 """
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
@@ -42,8 +43,9 @@ def benchmark(config: DictConfig) -> None:
 
     tasks, rows = planned(config), []
     try:
-        for task in tasks:
+        for number, task in enumerate(tasks, 1):
             rows.append(task())
+            print(f"{number} of {len(tasks)} measured: {rows[-1].what}", file=sys.stderr, flush=True)
     finally:  # what was measured before a failure is not lost
         print(as_json(rows) if config.format == "json" else as_table(rows, config.rounds))
 
