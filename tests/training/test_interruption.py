@@ -6,6 +6,14 @@ import pytest
 from src.training.interruption import stop_on_signals
 
 
+@pytest.fixture(autouse=True)
+def as_in_a_terminal():
+    """A process that a script starts in the background inherits an ignored SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_only_asks(number):
     before = signal.getsignal(number)
