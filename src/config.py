@@ -116,7 +116,7 @@ def build(config: DictConfig, name: str) -> Any:
         if isinstance(cause, UserError):
             raise cause from error
         raise _refused(name, config, cause) from error
-    if isinstance(built, partial):  # Hydra's own examines its target at every call: a schedule is called at every step
+    if isinstance(built, partial):  # Hydra's own would examine the target again at every call, so at every step
         return partial(built.func, *built.args, **built.keywords)
     return built
 

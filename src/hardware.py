@@ -1,12 +1,14 @@
 """What the processor and the memory of this machine want."""
 
 import ctypes
+import os
 import sys
 
 import torch
 
-# mallopt's parameters, from glibc's malloc.h
+# mallopt's parameters, from glibc's malloc.h, and the variables with which a person sets them
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_SET_BY_HAND = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_")
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -22,13 +24,16 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Has glibc keep for the next step what the last one freed; from here on, in the whole process.
+    """Has glibc keep for the next step what the last one freed; from here on.
 
     It gives large blocks back to the kernel otherwise, which clears them page by page when they are asked for again:
-    a third of a small network's step on a CPU (man 3 mallopt). The process then stays as large as it was at its peak.
-    Other C libraries are left as they are.
+    a third of a small network's step on a CPU (man 3 mallopt). The process then stays as large as it was at its peak,
+    which gaps between the blocks may raise. Left as they are: other C libraries, and a glibc that the environment sets.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    set_by_hand = any(name in os.environ for name in _SET_BY_HAND) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    if sys.platform != "linux" or set_by_hand:
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_MMAP_MAX, 0)  # no block outside the heap
-        mallopt(_TRIM_THRESHOLD, -1)  # the heap never shrinks
+        mallopt(_MMAP_MAX, 0)  # large blocks come from the heap too
+        mallopt(_TRIM_THRESHOLD, -1)  # which never shrinks

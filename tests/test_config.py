@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 import torch
 
@@ -132,6 +134,10 @@ def test_contradictory_fields_are_refused(composed):
 def test_a_value_that_the_target_refuses_names_the_node(composed):
     with pytest.raises(UserError, match=r"model \(src.models.convnet.ConvNet\) refuses .*dropout=1.5 must lie in"):
         build(composed("model.dropout=1.5"), "model")
+
+
+def test_what_is_built_in_part_is_called_without_hydra(composed):
+    assert type(build(composed(), "scheduler")) is functools.partial
 
 
 def cpu():

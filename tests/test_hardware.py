@@ -1,3 +1,5 @@
+import os
+import platform
 import subprocess
 import sys
 
@@ -37,8 +39,20 @@ print((resident() - before) // 2**20)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
-@pytest.mark.parametrize("keeps", [False, True])
-def test_memory_that_was_freed_is_kept_where_that_was_asked_for(keeps):
-    process = subprocess.run([sys.executable, "-c", KEPT.format(keeps=keeps)], capture_output=True, check=True)
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc only")
+@pytest.mark.parametrize(
+    ("asked_for", "by_hand", "keeps"),
+    [
+        (False, {}, False),
+        (True, {}, True),
+        (True, {"MALLOC_MMAP_THRESHOLD_": "65536"}, False),
+        (True, {"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=65536"}, False),
+        (True, {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"}, True),
+    ],
+)
+def test_freed_memory_is_kept_where_that_was_asked_for_and_not_set_by_hand(asked_for, by_hand, keeps):
+    others = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # another allocator would be measured
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(others)} | by_hand
+    command = [sys.executable, "-c", KEPT.format(keeps=asked_for)]
+    process = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     assert (int(process.stdout) > 48) is keeps  # MiB, of 64

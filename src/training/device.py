@@ -45,7 +45,10 @@ class Placement:
 
 
 def choose_placement(settings: TrainerConfig) -> Placement:
-    """Resolves every `auto`. Raises UserError for a device or precision that this machine has not."""
+    """Resolves every `auto`, and tunes the process to the device: cuDNN's choice of kernels, or what malloc keeps.
+
+    Raises UserError for a device or precision that this machine has not.
+    """
     device = torch.device(_device_name(settings.device))
     if device.type == "cuda" and torch.cuda.device_count() > 1:
         device = torch.device("cuda", claim_gpu(torch.cuda.device_count()))

@@ -37,7 +37,21 @@ def test_cuda_without_a_device_is_refused(monkeypatch):
     assert choose_placement(TrainerConfig()).device.type == "cpu"
 
 
+@pytest.fixture
+def kept(monkeypatch):
+    """One entry for each time that freed memory is to be kept."""
+    calls = []
+    monkeypatch.setattr("src.training.device.keep_freed_memory", lambda: calls.append("kept"))
+    return calls
+
+
+def test_freed_memory_is_kept_on_a_cpu(kept):
+    choose_placement(TrainerConfig(device="cpu"))
+    assert kept
+
+
 @pytest.mark.gpu
-def test_cuda_is_chosen_where_it_is():
+def test_cuda_is_chosen_where_it_is(kept):
     placement = choose_placement(TrainerConfig())
     assert placement.device.type == "cuda" and placement.autocast_dtype is not None
+    assert not kept

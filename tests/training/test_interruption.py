@@ -1,5 +1,6 @@
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -7,11 +8,12 @@ from src.training.interruption import stop_on_signals
 
 
 @pytest.fixture(autouse=True)
-def as_in_a_terminal():
-    """A process that a script starts in the background inherits an ignored SIGINT."""
+def as_in_a_terminal() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also where a script started the tests in the background, which ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    if before is not None:  # else a handler of C, which Python cannot put back
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
