@@ -28,14 +28,20 @@ def evaluate(config: DictConfig) -> None:
     if data is None and trained.config.data.validation == "test":
         data = splits.test
     require(data is not None, f"split={config.split}: the run held no images out (data.validation=none)")
-    metrics = measure(trained.logits(data.images), data.labels, splits.classes)
+    logits = trained.logits(data.images)
+    metrics, mirrored = measure(logits, data.labels, splits.classes), None
+    both_sides = trained.config.trainer.both_sides if config.both_sides is None else config.both_sides
+    if both_sides:
+        logits = (logits + trained.logits(data.images.flip(-1))) / 2
+        mirrored = measure(logits, data.labels, splits.classes)
 
     if config.format == "json":
         print(json.dumps({"run": config.run, "checkpoint": trained.checkpoint, "epoch": trained.epoch,
-                          "split": config.split, **metrics.as_dict()}, indent=2))  # fmt: skip
+                          "split": config.split, **metrics.as_dict(),
+                          "both_sides": mirrored and mirrored.as_dict()}, indent=2))  # fmt: skip
         return
     print(f"{config.run}, {trained.checkpoint} checkpoint (epoch {trained.epoch})\n")
-    print(metrics_table({config.split: metrics}))
+    print(metrics_table({config.split: metrics}, {config.split: mirrored} if mirrored else None))
     result = trained.folder.load_result()
     if result.get("evaluated") == trained.checkpoint and result["metrics"][config.split]:
         own = result["metrics"][config.split]["top1"]

@@ -134,8 +134,8 @@ class BenchmarkConfig(TrainConfig):
     augmentations: list[str] = field(default_factory=list)
     trainings: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
-    rounds: int = 5
-    seconds: float = 5.0
+    rounds: int = 9
+    seconds: float = 3.0
     format: str = "table"
 
 
@@ -144,6 +144,7 @@ class EvaluateConfig:
     run: str | None = None
     checkpoint: str | None = None
     split: str = "test"
+    both_sides: bool | None = None
     format: str = "table"
     device: str = "auto"
 

@@ -22,6 +22,17 @@ def test_gives_the_training_runs_own_numbers(command, run, split):
 
 
 @pytest.mark.slow
+def test_both_sides_stand_apart_where_asked_for_or_where_the_run_had_them(command, small, run, tmp_path):
+    mirrored = train_in(tmp_path / "mirrored", small("optimizer.lr=0.005", "trainer.both_sides=true"))
+    own = mirrored.load_result()
+    printed = json.loads(command("evaluate", f"run={mirrored.path}", "format=json").stdout)
+    assert (printed["top1"], printed["both_sides"]) == (own["metrics"]["test"]["top1"], own["both_sides"]["test"])
+    asked = json.loads(command("evaluate", f"run={run.path}", "both_sides=true", "format=json").stdout)
+    assert asked["both_sides"] == own["both_sides"]["test"]  # the same network
+    assert "top1, both sides" not in command("evaluate", f"run={mirrored.path}", "both_sides=false").stdout
+
+
+@pytest.mark.slow
 def test_table_says_that_the_number_is_the_same(command, run):
     done = command("evaluate", f"run={run.path}")
     assert "the same" in done.stdout and "NOT" not in done.stdout
