@@ -1,6 +1,7 @@
 """What a person sees of a run: lines on the terminal and in the run's log, a live table, a bar within the epoch."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -35,14 +36,22 @@ class LiveTable:
         epochs, batches: of the run, and of each epoch.
         train_images, watched_images: per epoch, to tell the cost of the run from its first steps.
         watched: what "val" is in this run, for the heading.
+        work_until: the share of the run's work that lies in its first part, both from 0 to 1.
     """
 
     def __init__(
-        self, terminal: Terminal, epochs: int, batches: int, train_images: int, watched_images: int, watched: str
+        self,
+        terminal: Terminal,
+        epochs: int,
+        batches: int,
+        train_images: int,
+        watched_images: int,
+        watched: str,
+        work_until: Callable[[float], float],
     ) -> None:
         self.terminal, self.epochs, self.batches = terminal, epochs, batches
-        self.images_per_epoch = train_images + watched_images / 3  # a forward pass is about a third of a step
-        self.watched = watched
+        self.train_images, self.watched_images = train_images, watched_images
+        self.watched, self.work_until = watched, work_until
         self.first_look: tuple[float, int, int] | None = None
         self.cost_told = False
         self.bar = Progress(
@@ -75,7 +84,8 @@ class LiveTable:
 
     def epoch_ended(self, row: Row, is_best: bool) -> None:
         epoch, seconds = row["epoch"], row["seconds"]
-        left = (self.epochs - epoch) * seconds / epoch
+        done = self._done(epoch)
+        left = seconds * (1 - done) / done
         cells = (
             f"{epoch}/{self.epochs}{'*' if is_best else ' '}",
             f"{row['train_loss']:.4f}",
@@ -99,14 +109,18 @@ class LiveTable:
         elapsed = now - self.first_look[0]
         if elapsed < MEASURE_SECONDS:
             return
+        cost = elapsed * (1 - self._done(epoch)) / (self._done(epoch, images) - self._done(epoch, self.first_look[2]))
+        cost *= 1 + self.watched_images / self.train_images / 3  # a forward pass is about a third of a step
         speed = (images - self.first_look[2]) / elapsed
-        cost = (self.epochs - epoch) * self.images_per_epoch / speed
         advice = "" if cost < 600 else "; trainer.max_minutes=... ends it earlier, with everything saved"
-        self.terminal.say(
-            f"  at {speed:,.0f} images/s (its first steps) the {self.epochs - epoch} epochs take about {duration(cost)}"
-            f"{advice}"
-        )
+        count = self.epochs - epoch
+        left = "the epoch takes" if count == 1 else f"the {count} epochs take"
+        self.terminal.say(f"  at {speed:,.0f} images/s (its first steps) {left} about {duration(cost)}{advice}")
         self.cost_told = True
+
+    def _done(self, epoch: int, images: int = 0) -> float:
+        """The share of the run's work that is done after `epoch` epochs and `images` of the next."""
+        return self.work_until((epoch + images / self.train_images) / self.epochs)
 
 
 def _line(cells: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 import traceback
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from src.training.device import Placement, choose_placement
 from src.training.features import cached, can_be_cached
 from src.training.interruption import StopRequest, stop_on_signals
 from src.training.learner import Learner, Preprocess
-from src.training.loop import fit
+from src.training.loop import fit, work_until
 from src.training.prepare import fit_to_data, load_data, make_learner, make_loader, make_network
 from src.training.session import Run
 from src.training.warm_start import seen_by_base
@@ -116,7 +117,13 @@ def train_and_evaluate(
 
     watched = inputs.test if data.validation == "test" else inputs.validation
     table = LiveTable(
-        terminal, settings.epochs, len(loader), len(splits.train), len(watched or ()), WATCHED[data.validation]
+        terminal,
+        settings.epochs,
+        len(loader),
+        len(splits.train),
+        len(watched or ()),
+        WATCHED[data.validation],
+        partial(work_until, settings=settings, image_size=data.image_size),
     )
     with Board(folder.path, purge_step=progress.epoch + 1 if progress.step else 0) as board:
         if progress.step == 0:
