@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from src.training.benchmarks import Comparison, Training
+from src.training.benchmarks import Comparison, Training, in_turns
 
 QUICK = ["rounds=2", "seconds=0.2", "data.source.train_images=300", "data.source.test_images=100"]
 
@@ -11,6 +11,13 @@ def test_ratio_is_the_median_of_the_rounds_ratios():
     row = Comparison("x", "images/s", "CPU", [(1.0, 2.0), (3.0, 3.0), (8.0, 4.0)])
     assert {key: row.as_dict()[key] for key in ("ours", "other", "ratio")} == {"ours": 3.0, "other": 3.0, "ratio": 1.0}
     assert row.cells() == ("x", "3.0", "3.0", "images/s", "1.000", "CPU")
+
+
+def test_both_sides_take_turns_in_beginning():
+    order = []
+    measured = in_turns(lambda: order.append("ours") or 1.0, lambda: order.append("other") or 2.0, rounds=3)
+    assert order == ["ours", "other", "other", "ours", "ours", "other"]
+    assert measured == [(1.0, 2.0)] * 3
 
 
 def test_a_training_shows_every_seeds_accuracy():

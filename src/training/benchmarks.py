@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,8 @@ def _compare_epochs(
     sides = loop_epoch(config, train, placement), other(config, train, placement)
     for side in sides:
         side()
-    rounds = []
-    for _ in range(config.rounds):
-        ours, theirs = (batches * size / _timed(side, placement) for side in sides)
-        rounds.append((ours, theirs))
-    return Comparison(what, "images/s", placement.description, rounds)
+    speeds = (partial(_speed, side, batches * size, placement) for side in sides)
+    return Comparison(what, "images/s", placement.description, in_turns(*speeds, config.rounds))
 
 
 def compare_augmentation(config: DictConfig, name: str) -> Comparison:
@@ -136,10 +134,8 @@ def compare_augmentation(config: DictConfig, name: str) -> Comparison:
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    rounds = []
-    for _ in range(config.rounds):
-        ours, theirs = (_repeated(side, config.seconds / 5, placement) for side in (batch, one_by_one))
-        rounds.append((ours / len(images) * 1e6, theirs / len(images) * 1e6))
+    costs = (partial(_cost, side, len(images), config.seconds / 5, placement) for side in (batch, one_by_one))
+    rounds = in_turns(*costs, config.rounds)
     torch.set_num_threads(threads)
     return Comparison(f"augmentation, batch / torchvision, {name}", "us/image", placement.description, rounds)
 
@@ -172,8 +168,25 @@ def _result_of_run(config: DictConfig) -> dict[str, Any]:
         return folder.load_result()
 
 
-def _repeated(side: Callable[[], None], seconds: float, placement: Placement) -> float:
-    """Seconds per call, over about `seconds`."""
+def in_turns(ours: Callable[[], float], other: Callable[[], float], rounds: int) -> list[tuple[float, float]]:
+    """`rounds` measurements of both. Every other begins with the other side: a machine that slows down favours none."""
+    measured = []
+    for number in range(rounds):
+        if number % 2:
+            theirs, mine = other(), ours()
+        else:
+            mine, theirs = ours(), other()
+        measured.append((mine, theirs))
+    return measured
+
+
+def _speed(side: Callable[[], None], images: int, placement: Placement) -> float:
+    """Images per second of a call that takes `images`."""
+    return images / _timed(side, placement)
+
+
+def _cost(side: Callable[[], None], images: int, seconds: float, placement: Placement) -> float:
+    """Microseconds per image of calls that take `images` each, over about `seconds`."""
     side()
     calls = max(1, round(seconds / _timed(side, placement)))
 
@@ -181,7 +194,7 @@ def _repeated(side: Callable[[], None], seconds: float, placement: Placement) ->
         for _ in range(calls):
             side()
 
-    return _timed(all_calls, placement) / calls
+    return _timed(all_calls, placement) / calls / images * 1e6
 
 
 def _timed(side: Callable[[], None], placement: Placement) -> float:
