@@ -134,7 +134,7 @@ class BenchmarkConfig(TrainConfig):
     augmentations: list[str] = field(default_factory=list)
     trainings: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
-    rounds: int = 9
+    rounds: int = 7
     seconds: float = 3.0
     format: str = "table"
 
