@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -53,6 +55,30 @@ def test_whitening_comes_from_the_training_images_and_stays(composed, tmp_path):
     state = torch.load(run.checkpoint("last"), weights_only=True)["model"]
     assert state["features.0.weight"].shape == (24, 3, 2, 2)
     assert torch.equal(state["features.0.weight"][:12], -state["features.0.weight"][12:])
+
+
+NEEDS_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch compiles for CPUs with g++")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "device", [pytest.param("cpu", marks=NEEDS_COMPILER), pytest.param("cuda", marks=pytest.mark.gpu)]
+)
+def test_compiled_gradients_are_the_eager_ones_in_bf16(device):
+    torch.manual_seed(0)
+    network = SpeedrunNet((8, 16, 24), whitening=False, dirac=True, logit_scale=0.1, num_classes=7).to(device)
+    x = torch.randn(64, 3, 32, 32, device=device)
+
+    def gradients(model):
+        network.zero_grad()
+        with torch.autocast(device, torch.bfloat16):
+            logits = model(x)
+        logits.float().square().sum().backward()
+        return [weight.grad.clone() for weight in network.parameters() if weight.requires_grad]
+
+    eager, compiled = gradients(network), gradients(torch.compile(network, fullgraph=True, dynamic=False))
+    differences = [((one - other).norm() / one.norm()).item() for one, other in zip(eager, compiled, strict=True)]
+    assert all(difference < 0.2 for difference in differences)  # bfloat16 has three digits; NaN is not below 0.2
 
 
 def test_widths_are_checked():
