@@ -11,7 +11,10 @@ SPLITS = ("test", "val", "train")
 
 
 def evaluate(config: DictConfig) -> None:
-    """Prints the metrics of one checkpoint on one part of the data, and the run's own number where it has one."""
+    """Prints the metrics of one checkpoint on one part of the data, and the run's own number where it has one.
+
+    Where asked for, or where the run had them, also those of each image and its mirror together, apart.
+    """
     require(bool(config.run), "run is missing; name it, as in run=outputs/<run>")
     require_choice("split", config.split, SPLITS)
     require_choice("format", config.format, ("table", "json"))
@@ -29,7 +32,8 @@ def evaluate(config: DictConfig) -> None:
         data = splits.test
     require(data is not None, f"split={config.split}: the run held no images out (data.validation=none)")
     logits = trained.logits(data.images)
-    metrics, mirrored = measure(logits, data.labels, splits.classes), None
+    metrics = measure(logits, data.labels, splits.classes)
+    mirrored = None
     both_sides = trained.config.trainer.both_sides if config.both_sides is None else config.both_sides
     if both_sides:
         logits = (logits + trained.logits(data.images.flip(-1))) / 2
@@ -38,7 +42,7 @@ def evaluate(config: DictConfig) -> None:
     if config.format == "json":
         print(json.dumps({"run": config.run, "checkpoint": trained.checkpoint, "epoch": trained.epoch,
                           "split": config.split, **metrics.as_dict(),
-                          "both_sides": mirrored and mirrored.as_dict()}, indent=2))  # fmt: skip
+                          "both_sides": mirrored.as_dict() if mirrored else None}, indent=2))  # fmt: skip
         return
     print(f"{config.run}, {trained.checkpoint} checkpoint (epoch {trained.epoch})\n")
     print(metrics_table({config.split: metrics}, {config.split: mirrored} if mirrored else None))

@@ -24,8 +24,8 @@ def test_an_older_pytorch_does_not_know(monkeypatch):
 
 
 KEPT = """
+import ctypes
 import resource
-import torch
 from src.hardware import keep_freed_memory
 
 def resident():
@@ -33,8 +33,12 @@ def resident():
 
 if {keeps}:
     keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
 before = resident()
-torch.ones(2**24)
+block = ctypes.c_void_p(libc.malloc(2**26))
+ctypes.memset(block, 1, 2**26)
+libc.free(block)
 print((resident() - before) // 2**20)
 """
 
@@ -46,6 +50,8 @@ print((resident() - before) // 2**20)
         (False, {}, False),
         (True, {}, True),
         (True, {"MALLOC_MMAP_THRESHOLD_": "65536"}, False),
+        (True, {"MALLOC_MMAP_MAX_": "65536"}, False),
+        (True, {"MALLOC_TRIM_THRESHOLD_": "65536"}, False),
         (True, {"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=65536"}, False),
         (True, {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"}, True),
     ],

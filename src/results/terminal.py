@@ -34,7 +34,7 @@ class LiveTable:
     Args:
         terminal: where to print.
         epochs, batches: of the run, and of each epoch.
-        train_images, watched_images: per epoch, to tell the cost of the run from its first steps.
+        watched_share: images to validate on, as a share of the training images.
         watched: what "val" is in this run, for the heading.
         work_until: the share of the run's work that lies in its first part, both from 0 to 1.
     """
@@ -44,15 +44,13 @@ class LiveTable:
         terminal: Terminal,
         epochs: int,
         batches: int,
-        train_images: int,
-        watched_images: int,
+        watched_share: float,
         watched: str,
         work_until: Callable[[float], float],
     ) -> None:
         self.terminal, self.epochs, self.batches = terminal, epochs, batches
-        self.train_images, self.watched_images = train_images, watched_images
-        self.watched, self.work_until = watched, work_until
-        self.first_look: tuple[float, int, int] | None = None
+        self.watched_share, self.watched, self.work_until = watched_share, watched, work_until
+        self.first_look: tuple[float, int, int] | None = None  # seconds, batch, images
         self.cost_told = False
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -80,7 +78,7 @@ class LiveTable:
         """Moves the bar; `images` and `loss_sum` are those of the epoch under way (`epoch` are completed)."""
         self.bar.update(self.task, description=f"epoch {epoch + 1}", completed=batch, loss=loss_sum / images)
         if not self.cost_told:
-            self._tell_cost(epoch, images)
+            self._tell_cost(epoch, batch, images)
 
     def epoch_ended(self, row: Row, is_best: bool) -> None:
         epoch, seconds = row["epoch"], row["seconds"]
@@ -101,26 +99,26 @@ class LiveTable:
         self.bar.reset(self.task, total=self.batches, loss=float("nan"))
         self.cost_told = True  # from here on the table tells it
 
-    def _tell_cost(self, epoch: int, images: int) -> None:
+    def _tell_cost(self, epoch: int, batch: int, images: int) -> None:
         now = time.perf_counter()
-        if self.first_look is None or self.first_look[1] != epoch:
-            self.first_look = (now, epoch, images)
+        if self.first_look is None:
+            self.first_look = (now, batch, images)
             return
-        elapsed = now - self.first_look[0]
+        then, first_batch, first_images = self.first_look
+        elapsed = now - then
         if elapsed < MEASURE_SECONDS:
             return
-        cost = elapsed * (1 - self._done(epoch)) / (self._done(epoch, images) - self._done(epoch, self.first_look[2]))
-        cost *= 1 + self.watched_images / self.train_images / 3  # a forward pass is about a third of a step
-        speed = (images - self.first_look[2]) / elapsed
+        before, done = self._done(epoch, first_batch), self._done(epoch, batch)
+        cost = elapsed * (1 - before) / (done - before)
+        cost *= 1 + self.watched_share / 3  # a forward pass is about a third of a step
+        speed = (images - first_images) / elapsed
         advice = "" if cost < 600 else "; trainer.max_minutes=... ends it earlier, with everything saved"
-        count = self.epochs - epoch
-        left = "the epoch takes" if count == 1 else f"the {count} epochs take"
-        self.terminal.say(f"  at {speed:,.0f} images/s (its first steps) {left} about {duration(cost)}{advice}")
+        self.terminal.say(f"  at {speed:,.0f} images/s (its first steps) the rest takes about {duration(cost)}{advice}")
         self.cost_told = True
 
-    def _done(self, epoch: int, images: int = 0) -> float:
-        """The share of the run's work that is done after `epoch` epochs and `images` of the next."""
-        return self.work_until((epoch + images / self.train_images) / self.epochs)
+    def _done(self, epoch: int, batch: int = 0) -> float:
+        """The share of the run's work that is done after `epoch` epochs and `batch` batches of the next."""
+        return self.work_until((epoch + batch / self.batches) / self.epochs)
 
 
 def _line(cells: tuple[str, ...]) -> str:

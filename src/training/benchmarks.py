@@ -169,14 +169,14 @@ def _result_of_run(config: DictConfig) -> dict[str, Any]:
 
 
 def in_turns(ours: Callable[[], float], other: Callable[[], float], rounds: int) -> list[tuple[float, float]]:
-    """`rounds` measurements of both. Every other begins with the other side: a machine that slows down favours none."""
+    """`rounds` measurements of both, every other with the other side first: a slowing machine favours neither."""
     measured = []
     for number in range(rounds):
         if number % 2:
-            theirs, mine = other(), ours()
+            second, first = other(), ours()
         else:
-            mine, theirs = ours(), other()
-        measured.append((mine, theirs))
+            first, second = ours(), other()
+        measured.append((first, second))
     return measured
 
 

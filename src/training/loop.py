@@ -3,17 +3,15 @@
 import math
 
 import torch
-from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
 from src.data.loading import AUGMENTATION
 from src.data.seeds import make_generator
 from src.results.history import Row, write_history
 from src.results.metrics import Metrics, measure
-from src.schemas import TrainerConfig
 from src.training.checkpoint import Progress
 from src.training.evaluation import compute_logits
 from src.training.session import Run, Session, diverged
+from src.training.sizes import resized, size_at
 
 
 def fit(run: Run, progress: Progress) -> str:
@@ -79,33 +77,6 @@ def train_epoch(run: Run, progress: Progress, session: Session) -> bool:
             return False
     session.read()
     return True
-
-
-def size_at(done: float, settings: TrainerConfig) -> int | None:
-    """The size in pixels of the images once the share `done` of the run is over; None: as they are.
-
-    Small images first, which teach the coarse features for less (Howard 2018, DAWNBench).
-    """
-    return next((size for until, size in settings.sizes if done < until), None)
-
-
-def work_until(done: float, settings: TrainerConfig, image_size: int) -> float:
-    """The share of the run's work that lies in its first part `done`: its steps with small images take less.
-
-    A step's time goes with the 1.4th power of the images' side, as the fast recipes' on a CPU: not with all their
-    pixels, since the optimizer's part is the same for all sizes.
-    """
-    before = total = start = 0.0
-    for end, size in [*settings.sizes, [1.0, image_size]]:
-        total += (end - start) * size**1.4
-        before += max(0.0, min(done, end) - start) * size**1.4
-        start = end
-    return before / total
-
-
-def resized(images: Tensor, size: int | None) -> Tensor:
-    """(n, 3, size, size) uint8, antialiased bilinear."""
-    return images if size is None else transforms.resize(images, [size, size], antialias=True)
 
 
 def validate(run: Run, session: Session) -> Metrics | None:

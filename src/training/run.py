@@ -27,9 +27,10 @@ from src.training.device import Placement, choose_placement
 from src.training.features import cached, can_be_cached
 from src.training.interruption import StopRequest, stop_on_signals
 from src.training.learner import Learner, Preprocess
-from src.training.loop import fit, work_until
+from src.training.loop import fit
 from src.training.prepare import fit_to_data, load_data, make_learner, make_loader, make_network
 from src.training.session import Run
+from src.training.sizes import work_until
 from src.training.warm_start import seen_by_base
 from src.training.wording import heading, next_commands, reason_of, resume_command
 
@@ -120,8 +121,7 @@ def train_and_evaluate(
         terminal,
         settings.epochs,
         len(loader),
-        len(splits.train),
-        len(watched or ()),
+        len(watched or ()) / len(splits.train),
         WATCHED[data.validation],
         partial(work_until, settings=settings, image_size=data.image_size),
     )

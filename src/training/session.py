@@ -18,6 +18,7 @@ from src.schemas import TrainerConfig
 from src.training.checkpoint import Progress, save_checkpoint
 from src.training.interruption import StopRequest
 from src.training.learner import Learner
+from src.training.sizes import size_at, step_work
 
 LOOK_SECONDS = 1.0  # how often the sums are read within an epoch: every reading waits for the device
 
@@ -128,5 +129,8 @@ class Session:
         if minutes is None or not progress.images:
             return False
         closing = self.run.closing_images * progress.train_seconds / progress.images / 3
+        done = (progress.epoch + progress.batch / len(self.run.loader)) / self.run.settings.epochs
+        full = self.run.loader.data.images.shape[-1]  # what is evaluated, and what images may still have to grow to
+        closing *= step_work(full) / step_work(size_at(done, self.run.settings) or full)
         closing = min(closing, 30 * minutes)  # half of the time at most: the first steps are slow and mislead
         return time.perf_counter() - self.started + closing > 60 * minutes

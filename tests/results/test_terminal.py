@@ -1,5 +1,7 @@
 from io import StringIO
+from types import SimpleNamespace
 
+import pytest
 from rich.console import Console
 
 from src.results.terminal import LiveTable, Terminal
@@ -7,14 +9,22 @@ from src.results.terminal import LiveTable, Terminal
 ROW = {"train_loss": 4.0, "train_top1": 0.1, "val_loss": None, "val_top1": None, "lr": 1e-3}
 
 
-def live_table(terminal, epochs, train_images, watched_images=0, work_until=lambda done: done):
-    return LiveTable(terminal, epochs, 5, train_images, watched_images, "", work_until)
+def live_table(terminal, epochs, batches=5, watched_share=0.0, work_until=lambda done: done):
+    return LiveTable(terminal, epochs, batches, watched_share, "", work_until)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """clock.now is what the terminal takes for the time, in seconds."""
+    stopped = SimpleNamespace(now=100.0)
+    monkeypatch.setattr("src.results.terminal.time", SimpleNamespace(perf_counter=lambda: stopped.now))
+    return stopped
 
 
 def test_piped_output_is_plain_aligned_rows_and_goes_into_the_log(tmp_path):
     out = StringIO()
     terminal = Terminal(tmp_path / "log", console=Console(file=out, highlight=False, markup=False, soft_wrap=True))
-    with live_table(terminal, epochs=12, train_images=100) as table:
+    with live_table(terminal, epochs=12) as table:
         table.looked(epoch=0, batch=3, images=60, loss_sum=240.0)
         for epoch in (1, 2):
             table.epoch_ended({**ROW, "epoch": epoch, "images_per_second": 2400.0, "seconds": 60.0 * epoch}, epoch == 2)
@@ -26,24 +36,30 @@ def test_piped_output_is_plain_aligned_rows_and_goes_into_the_log(tmp_path):
     assert (tmp_path / "log").read_text() == out.getvalue()
 
 
-def test_what_is_left_is_told_from_the_first_steps_and_from_each_epoch(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("epoch", "left"), [(0, "2 min 40 s"), (2, "2 min 00 s")])
+def test_what_is_left_is_told_from_the_first_steps(tmp_path, clock, epoch, left):
     terminal = Terminal(tmp_path / "log", quiet=True)
-    now = iter([100.0, 104.0])
-    monkeypatch.setattr("src.results.terminal.time.perf_counter", lambda: next(now))
-    # of four epochs the last two are three times the work of the first two: 8 units of work in all
-    table = live_table(terminal, epochs=4, train_images=1000, work_until=lambda done: max(done / 2, (6 * done - 2) / 4))
-    table.looked(epoch=0, batch=1, images=100, loss_sum=1.0)
-    table.looked(epoch=0, batch=2, images=300, loss_sum=1.0)  # 200 images in 4 s: 20 s for one unit
+    # of four epochs each of the last two takes three times as long: 8 units in all
+    table = live_table(terminal, 4, batches=10, work_until=lambda done: max(done / 2, (6 * done - 2) / 4))
+    unit = 20.0 if epoch == 0 else 60.0  # seconds of that epoch
+    for batch in (0, 2):
+        clock.now = 100.0 + unit * batch / 10
+        table.looked(epoch, batch, images=64 * batch + 1, loss_sum=1.0)
+    assert terminal.log.read_text() == (
+        f"  at {128 / (unit / 5):,.0f} images/s (its first steps) the rest takes about {left}\n"
+    )
+
+
+def test_each_epoch_tells_what_is_left_of_the_work(tmp_path):
+    terminal = Terminal(tmp_path / "log", quiet=True)
+    table = live_table(terminal, 4, work_until=lambda done: max(done / 2, (6 * done - 2) / 4))
     table.epoch_ended({**ROW, "epoch": 2, "images_per_second": 50.0, "seconds": 40.0}, is_best=False)
-    told, row = terminal.log.read_text().splitlines()
-    assert told.startswith("  at 50 images/s (its first steps) the 4 epochs take about 2 min 40 s")
-    assert row.endswith("2 min 00 s")
+    assert terminal.log.read_text().endswith(" 2 min 00 s\n")
 
 
-def test_validation_is_a_part_of_what_is_left(tmp_path, monkeypatch):
-    now = iter([100.0, 104.0])
-    monkeypatch.setattr("src.results.terminal.time.perf_counter", lambda: next(now))
-    table = live_table(Terminal(tmp_path / "log", quiet=True), epochs=1, train_images=1000, watched_images=600)
-    table.looked(epoch=0, batch=1, images=100, loss_sum=1.0)
-    table.looked(epoch=0, batch=2, images=300, loss_sum=1.0)
-    assert "the epoch takes about 24 s" in (tmp_path / "log").read_text()
+def test_a_resumed_epoch_is_not_counted_whole_and_validation_is_a_part_of_what_is_left(tmp_path, clock):
+    table = live_table(Terminal(tmp_path / "log", quiet=True), epochs=1, batches=100, watched_share=0.6)
+    for batch in (90, 95):
+        clock.now = 100.0 + batch
+        table.looked(epoch=0, batch=batch, images=batch, loss_sum=1.0)
+    assert "the rest takes about 12 s" in (tmp_path / "log").read_text()  # 10 batches, and a fifth of that

@@ -5,12 +5,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from src.data.augment import Augmentation
 from src.errors import UserError
 from src.optim.schedules import cosine
+from src.results import terminal
 from src.results.history import read_history
 from src.results.run_folder import RunFolder
-from src.schemas import TrainerConfig
 from src.training import loop
 from src.training.device import Placement
-from src.training.loop import size_at, work_until
 from src.training.prepare import load_data, make_learner, make_loader, make_network
 from src.training.trained import load_trained
 from tests.conftest import SMALL
@@ -44,28 +43,19 @@ def test_a_run_learns_and_leaves_the_promised_files(small, trained):
     }  # fmt: skip
 
 
-def test_sizes_rise_over_the_run():
-    settings = TrainerConfig(sizes=[[0.15, 20], [0.5, 24]])
-    assert [size_at(done, settings) for done in (0, 0.1499, 0.15, 0.4999, 0.5, 0.99)] == [20, 20, 24, 24, None, None]
-    assert size_at(0, TrainerConfig()) is None
-
-
-def test_small_images_are_less_work():
-    assert work_until(0.25, TrainerConfig(), image_size=32) == 0.25
-    settings = TrainerConfig(sizes=[[0.5, 16]])
-    whole = 0.5 * 16**1.4 + 0.5 * 32**1.4
-    shares = [work_until(done, settings, image_size=32) for done in (0, 0.25, 0.5, 0.75, 1)]
-    assert shares == pytest.approx([0, 0.25 * 16**1.4 / whole, 0.5 * 16**1.4 / whole, 1 - 0.25 * 32**1.4 / whole, 1])
-
-
 @pytest.mark.parametrize("network", [("model=speedrun", "model.widths=[8,16,24]"), ("model=deep", "model.width=0.1")])
 def test_images_are_trained_on_at_their_sizes_and_evaluated_as_they_are(composed, trained, monkeypatch, network):
     seen = []
     genuine = loop.resized
     monkeypatch.setattr(loop, "resized", lambda images, size: seen.append(size) or genuine(images, size))
+    shares = []
+    monkeypatch.setattr(
+        "src.training.run.LiveTable", lambda *args: shares.append(args[-1](0.5)) or terminal.LiveTable(*args)
+    )
     overrides = [text for text in SMALL if not text.startswith("model")]
     folder = trained(composed(*overrides, *network, "trainer.sizes=[[0.5,16]]"))
     assert seen == [16] * 8 + [None] * 8  # 500 images in batches of 64, twice
+    assert shares == pytest.approx([1 / (1 + 2**1.4)])  # what the table takes the first half for
     assert folder.load_result()["status"] == "completed"
 
 
