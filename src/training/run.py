@@ -117,14 +117,7 @@ def train_and_evaluate(
         terminal.say(f"going on after epoch {progress.epoch}, batch {progress.batch}\n")
 
     watched = inputs.test if data.validation == "test" else inputs.validation
-    table = LiveTable(
-        terminal,
-        settings.epochs,
-        len(loader),
-        len(watched or ()) / len(splits.train),
-        WATCHED[data.validation],
-        partial(work_until, settings=settings, image_size=data.image_size),
-    )
+    table = _live_table(terminal, config, len(loader), len(watched or ()) / len(splits.train))
     with Board(folder.path, purge_step=progress.epoch + 1 if progress.step else 0) as board:
         if progress.step == 0:
             board.opening(OmegaConf.to_yaml(config), str(summary), _as_trained(config, splits.train, placement))
@@ -150,6 +143,12 @@ def train_and_evaluate(
             facts["rungs"][str(config.pause_at)] = {"metrics": facts["metrics"]}
         else:
             facts |= close_run(run, progress, splits, inputs, config, board, terminal)
+
+
+def _live_table(terminal: Terminal, config: DictConfig, batches: int, watched_share: float) -> LiveTable:
+    data, settings = typed(config)
+    work = partial(work_until, settings=settings, image_size=data.image_size)
+    return LiveTable(terminal, settings.epochs, batches, watched_share, WATCHED[data.validation], work)
 
 
 def resume_from(folder: RunFolder, learner: Learner, progress: Progress, fingerprint: str, base: str | None) -> None:
