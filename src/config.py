@@ -1,138 +1,285 @@
-"""What must hold across the fields of a config, and how the objects that it describes are built.
+"""The settings of a run as dataclasses: types, defaults, ranges, and what must hold between settings.
 
-Importing this module costs no torch, so that `--help` and `--cfg job` answer at once.
+`parse_config` converts a composed Hydra config once; behind it there are only these dataclasses and plain containers.
+Importing this module does not import torch, so that `--help` and `--cfg job` answer at once.
 """
 
-import inspect
-import pkgutil
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
 
-from src.errors import UserError, require
+from src.errors import require, require_choice
 from src.overrides import key_of
-from src.schemas import GROUPS, TYPED_NODES, DataConfig, TrainConfig, TrainerConfig
+from src.targets import check_target
 
-# How many arguments each open node is called with besides its own settings.
-_NODES: dict[str, int] = {"data.source": 0, "model": 0, "augmentation": 0, "optimizer": 1, "scheduler": 2}
+GROUPS = ("model", "data", "augmentation", "optimizer", "scheduler", "loss", "budget", "logger", "experiment")
+VALIDATIONS = ("holdout", "fold", "test", "none")
+PRECISIONS = ("auto", "bf16_if_supported", "fp32", "bf16", "fp16")
+MEMORY_FORMATS = ("auto", "channels_last", "contiguous")
+DEVICES = ("auto", "cpu", "cuda")
+INIT_IMAGES = ("all", "held_out")
 
 
-def check(config: DictConfig, overrides: Sequence[str] = (), schema: type = TrainConfig) -> None:
-    """Raises UserError, before anything is built, for the first setting that cannot be meant.
+@dataclass
+class DataConfig:
+    source: dict[str, Any] = field(default_factory=dict)  # _target_: the function that reads the data set
+    root: str = "data"  # the folder that holds the data set, or receives the download
+    num_classes: int | None = None  # null: as many as the data set has
+    image_size: int = 32  # pixels; images of another size are resized once, when they are read
+    batch_size: int = 128  # images per batch
+    augment: bool | None = None  # apply `augmentation` to training images; null: where the command line names one
+    validation: str = "holdout"  # holdout, fold, test (the course report's protocol) or none
+    holdout: int = 50  # images of each class held out, with validation=holdout
+    folds: int = 5  # number of folds, with validation=fold
+    fold: int = 0  # the fold that validates, from 0
+    split_seed: int = 0  # chooses the held-out images; independent of `seed`, so that all seeds share them
+    limit: int | None = None  # train on this many images, equally many of each class; null: all
+    normalize: bool = False  # subtract `mean` and divide by `std`; false: pixels / 255
+    mean: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # of pixels / 255, per channel
+    std: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])  # of pixels / 255, per channel
+    workers: int = 2  # processes for augmentations that work image by image (trivial_augment)
 
-    `overrides` are those of the command line: naming a choice that would do nothing is a mistake only there.
+    def __post_init__(self) -> None:
+        require_choice("data.validation", self.validation, VALIDATIONS)
+        require(self.batch_size >= 1, f"data.batch_size={self.batch_size} must be at least 1")
+        require(self.image_size >= 1, f"data.image_size={self.image_size} must be at least 1 pixel")
+        require(self.holdout >= 1, f"data.holdout={self.holdout} must be at least 1; for none use data.validation=none")
+        require(self.folds >= 2, f"data.folds={self.folds} must be at least 2")
+        require(0 <= self.fold < self.folds, f"data.fold={self.fold} must lie below data.folds={self.folds}, from 0")
+        require(self.split_seed >= 0, f"data.split_seed={self.split_seed} must not be negative")
+        require(self.limit is None or self.limit >= 1, f"data.limit={self.limit} must be at least 1, or null for all")
+        require(len(self.mean) == 3, f"data.mean={self.mean} must hold three numbers, for red, green and blue")
+        require(len(self.std) == 3 and min(self.std) > 0, f"data.std={self.std} must hold three numbers above 0")
+        require(self.workers >= 0, f"data.workers={self.workers} must not be negative")
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether images are held out by which the best epoch may be chosen: not the test set, not none."""
+        return self.validation in ("holdout", "fold")
+
+    @property
+    def pixel_mean(self) -> list[float]:
+        """What is subtracted from pixels / 255, per channel."""
+        return self.mean if self.normalize else [0.0, 0.0, 0.0]
+
+    @property
+    def pixel_std(self) -> list[float]:
+        """What pixels / 255 - mean are divided by, per channel."""
+        return self.std if self.normalize else [1.0, 1.0, 1.0]
+
+
+@dataclass
+class TrainerConfig:
+    epochs: int = 120  # length of the run
+    device: str = "auto"  # auto: cuda where there is one, else cpu
+    precision: str = "auto"  # auto: bf16 on GPUs (fp16 on old ones), fp32 on CPUs; bf16_if_supported: bf16 on CPUs too
+    memory_format: str = "auto"  # auto: channels_last, the faster one wherever measured
+    compile: bool = False  # torch.compile augmentation, network and loss as one graph; partial batches are left out
+    label_smoothing: float = 0.0  # of the cross-entropy (conf/loss/cross_entropy.yaml)
+    decay_norms_and_biases: bool = True  # false: weight decay only for weights of two or more dimensions
+    tta_flip: bool = False  # also evaluate with the logits of each image and its mirror image averaged
+    grad_clip_norm: float | None = None  # upper bound of the gradient's norm; null: none
+    grad_accumulation_steps: int = 1  # batches per optimizer step
+    patience: int | None = None  # stop after this many epochs without a better validation accuracy
+    progressive_resizing: list[Any] = field(default_factory=list)  # [[0.15,20],[0.5,24]]: 20 pixels for 15 % of the run
+    max_minutes: float | None = None  # end within this time, evaluated and saved
+    checkpoint_minutes: float = 10.0  # also save within epochs, this often
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, f"trainer.epochs={self.epochs} must be at least 1")
+        require_choice("trainer.device", self.device, DEVICES)
+        require_choice("trainer.precision", self.precision, PRECISIONS)
+        require_choice("trainer.memory_format", self.memory_format, MEMORY_FORMATS)
+        smoothing, steps, stages = self.label_smoothing, self.grad_accumulation_steps, self.progressive_resizing
+        require(0 <= smoothing < 1, f"trainer.label_smoothing={smoothing} must lie in [0, 1)")
+        require(steps >= 1, f"trainer.grad_accumulation_steps={steps} must be at least 1")
+        require(
+            all(_is_share_and_size(stage) for stage in stages) and stages == sorted(stages),
+            f"trainer.progressive_resizing={stages} must be pairs of a share of the run, between 0 and 1 and rising, "
+            "and a size in whole pixels: [[0.15,20],[0.5,24]]",
+        )
+        for name in ("grad_clip_norm", "patience", "max_minutes"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"trainer.{name}={value} must be above 0, or null for none")
+        require(self.checkpoint_minutes > 0, f"trainer.checkpoint_minutes={self.checkpoint_minutes} must be above 0")
+
+
+def _is_share_and_size(stage: Any) -> bool:
+    """[0.15, 20]: a share of the run, and pixels."""
+    if not (isinstance(stage, list) and len(stage) == 2):
+        return False
+    share, size = stage
+    return isinstance(share, float) and 0 < share < 1 and isinstance(size, int) and size >= 1
+
+
+@dataclass
+class InitConfig:
+    run: str | None = None  # outputs/<run>: start from the weights of its evaluated checkpoint
+    freeze: str | None = None  # features: keep this part's weights and train the rest
+    images: str = "all"  # held_out: use only images that `run` held out, which its weights have not seen
+    cache: bool = True  # compute the frozen features of each image once, where they cannot change
+
+    def __post_init__(self) -> None:
+        require_choice("init.images", self.images, INIT_IMAGES)
+        for name, default in (("freeze", None), ("images", "all")):
+            value = getattr(self, name)
+            require(
+                bool(self.run) or value == default, f"init.{name}={value} needs init.run=outputs/<run> to start from"
+            )
+
+
+@dataclass
+class RunConfig:
+    """Everything that decides what a run computes; saved as config.yaml."""
+
+    seed: int = 0  # initial weights, order of images, augmentation and dropout follow from it
+    init: InitConfig = field(default_factory=InitConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    model: dict[str, Any] = field(default_factory=dict)
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    scheduler: dict[str, Any] = field(default_factory=dict)
+    loss: dict[str, Any] = field(default_factory=dict)
+    logger: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        data, trainer = self.data, self.trainer
+        require(0 <= self.seed < 2**63, f"seed={self.seed} must not be negative, nor above 2**63 - 1")
+        warmup = self.scheduler.get("warmup_epochs", 0)
+        require(
+            isinstance(warmup, int | float) and 0 <= warmup < trainer.epochs,
+            f"scheduler.warmup_epochs={warmup} must lie in [0, trainer.epochs={trainer.epochs})",
+        )
+        require(
+            trainer.patience is None or data.holds_out,
+            f"trainer.patience={trainer.patience} needs images to choose by, which data.validation={data.validation} "
+            "does not hold out; use data.validation=holdout or fold",
+        )
+        require(
+            not (trainer.tta_flip and self.init.freeze),
+            "trainer.tta_flip=true needs the images themselves, of which init.freeze keeps features; leave one out",
+        )
+        require(
+            trainer.label_smoothing == 0 or "label_smoothing" in self.loss,
+            f"trainer.label_smoothing={trainer.label_smoothing} does nothing with loss {self.loss.get('_target_')}",
+        )
+
+
+@dataclass
+class TrainConfig(RunConfig):
+    """The settings of `python -m src.train`: a run, or the run to resume."""
+
+    resume: str | None = None  # outputs/<run>: continue that run in its folder, with its own config
+    pause_at: int | None = None  # stop after this many epochs, not evaluated on the test set; `resume` continues
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.pause_at is None or self.pause_at >= 1, f"pause_at={self.pause_at} must be at least 1, or null")
+
+
+@dataclass
+class BenchmarkConfig(RunConfig):
+    loops: list[str] = field(default_factory=lambda: ["quickstart", "course2021/deep_augmented", "fast/speedrun75"])
+    pipelines: list[str] = field(default_factory=lambda: ["quickstart"])  # loop against a plain DataLoader loop
+    augmentations: list[str] = field(default_factory=lambda: ["affine", "crop_flip"])  # batch against image by image
+    trainings: list[str] = field(default_factory=list)  # experiments trained whole, on their own data
+    seeds: list[int] = field(default_factory=lambda: [0])  # of these trainings
+    rounds: int = 7  # each round measures both sides, one after the other
+    seconds: float = 3.0  # of each side in each round; of augmentations a fifth of that
+    format: str = "table"  # or json, on standard output alone
+
+
+@dataclass
+class EvaluateConfig:
+    run: str | None = None  # the folder of the run
+    checkpoint: str | None = None  # best or last; null: the one that the run itself evaluated
+    split: str = "test"  # test, val or train (training images, without augmentation)
+    tta_flip: bool | None = None  # also average each image's logits with its mirror image's; null: as in training
+    format: str = "table"  # or json, on standard output alone
+    device: str = "auto"  # auto, cpu or cuda
+
+
+@dataclass
+class PredictConfig:
+    run: str | None = None  # the folder of the run
+    images: str | None = None  # a file, or a pattern in quotes
+    checkpoint: str | None = None  # best or last; null: the one that the run itself evaluated
+    top: int = 5  # classes per image
+    format: str = "table"  # or json, on standard output alone
+    device: str = "auto"  # auto, cpu or cuda
+
+
+@dataclass
+class ReportConfig:
+    runs: Any = None  # a folder of runs, or a list of several: [outputs/a,outputs/b]
+    metric: str = "metrics.val.top1"  # what settings are compared by: any number of result.json
+    direction: str = "maximize"  # or minimize
+
+
+TYPED_NODES: dict[str, type] = {"init": InitConfig, "data": DataConfig, "trainer": TrainerConfig}
+SCHEMAS: dict[str, type] = {
+    "train": TrainConfig,
+    "benchmark": BenchmarkConfig,
+    "evaluate": EvaluateConfig,
+    "predict": PredictConfig,
+    "report": ReportConfig,
+}
+
+
+def register_schemas() -> None:
+    """Makes the schemas known to Hydra; each conf/<command>.yaml begins with its own."""
+    for name, schema in SCHEMAS.items():
+        ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+
+
+def parse_config(config: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
+    """The checked settings of a run, from a config that Hydra composed with the command line's `overrides`.
+
+    Raises UserError, before anything is built, for the first setting that cannot be meant. Naming a setting that would
+    do nothing is a mistake only on the command line.
     """
+    _refuse_unknown_keys(config)
+    parsed = OmegaConf.to_object(config)
+    run = RunConfig(**{entry.name: getattr(parsed, entry.name) for entry in fields(RunConfig)})
+    run = replace(run, data=replace(run.data, augment=_augments(run.data.augment, overrides)))
+    _refuse_idle_overrides(run.data, overrides)
+    for name, num_positional in (("model", 0), ("augmentation", 0), ("optimizer", 1), ("scheduler", 2), ("loss", 0)):
+        check_target(getattr(run, name), name, num_positional)
+    check_target(run.data.source, "data.source")
+    for name, node in run.logger.items():
+        check_target(node, f"logger.{name}")
+    return run
+
+
+def _refuse_unknown_keys(config: DictConfig) -> None:
+    schema = OmegaConf.get_type(config)
     unknown = set(config) - {entry.name for entry in fields(schema)}
     require(not unknown, f"{', '.join(sorted(unknown))} is not a setting of a run")
     for name, node in TYPED_NODES.items():
         unknown = set(config[name]) - {entry.name for entry in fields(node)}
         require(not unknown, f"{', '.join(f'{name}.{key}' for key in sorted(unknown))} is not a setting")
-    for name, positional in _NODES.items():
-        check_signature(name, OmegaConf.select(config, name), positional)
-    data, trainer = typed(config)
-    OmegaConf.to_object(config.init)
-    require(0 <= config.seed < 2**63, f"seed={config.seed} must not be negative, nor above 2**63 - 1")
-    require(config.pause_at is None or config.pause_at >= 1, f"pause_at={config.pause_at} must be at least 1, or null")
-    warmup = config.scheduler.get("warmup_epochs", 0)
-    require(
-        isinstance(warmup, int | float) and 0 <= warmup < trainer.epochs,
-        f"scheduler.warmup_epochs={warmup} must lie below trainer.epochs={trainer.epochs}",
-    )
-    require(
-        trainer.patience is None or data.chooses_checkpoint,
-        f"trainer.patience={trainer.patience} needs images to choose by, which data.validation={data.validation} "
-        "does not hold out; use data.validation=holdout or fold",
-    )
-    require(
-        data.augment or not data.alternate_flip,
-        "data.alternate_flip=true does nothing without data.augment=true; add that",
-    )
-    require(
-        not (trainer.both_sides and config.init.freeze),
-        "trainer.both_sides=true needs the images themselves, of which init.freeze keeps features; take one away",
-    )
+
+
+def _named(overrides: Sequence[str], pattern: str) -> list[str]:
+    return [text.lstrip("+") for text in overrides if re.fullmatch(pattern, key_of(text))]
+
+
+def _augments(augment: bool | None, overrides: Sequence[str]) -> bool:
+    """Naming an augmentation on the command line switches it on."""
+    named = _named(overrides, r"augmentation(\..*)?")
+    require(augment is not False or not named, f"{' '.join(named)} does nothing with data.augment=false; leave one out")
+    return bool(named) if augment is None else augment
+
+
+def _refuse_idle_overrides(data: DataConfig, overrides: Sequence[str]) -> None:
     for needed, holds, idle in (
-        ("data.augment=true", data.augment, r"augmentation(\..*)?"),
         ("data.validation=fold", data.validation == "fold", r"data\.folds?"),
+        ("data.normalize=true", data.normalize, r"data\.(mean|std)"),
     ):
-        named = [text.lstrip("+") for text in overrides if re.fullmatch(idle, key_of(text))]
+        named = _named(overrides, idle)
         require(holds or not named, f"{' '.join(named)} does nothing without {needed}; add that")
-
-
-def note_choices(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]) -> None:
-    """Writes into `config` what was chosen and named to compose it: later comparisons speak of that."""
-    config.choices = {group: choices.get(group) for group in GROUPS}
-    config.named = sorted({key_of(text) for text in overrides} - set(GROUPS))
-
-
-def typed(config: DictConfig) -> tuple[DataConfig, TrainerConfig]:
-    """The typed nodes as dataclasses; raises UserError for a value out of its range."""
-    return OmegaConf.to_object(config.data), OmegaConf.to_object(config.trainer)
-
-
-def check_signature(name: str, node: DictConfig, positional: int = 0) -> None:
-    """Raises UserError unless the node's settings are arguments of its `_target_`, and all that it needs."""
-    if "_target_" not in node:
-        raise UserError(f"{name} needs a _target_, the function or class that builds it.")
-    try:
-        signature = inspect.signature(pkgutil.resolve_name(node["_target_"]))
-    except Exception as error:  # whatever importing a user's module may raise
-        raise UserError(
-            f"{name}._target_={node['_target_']} is no function or class to be imported: {error}."
-        ) from error
-    # `to_container` without resolving: what an interpolation stands for may be known only later.
-    arguments = {key: None for key in OmegaConf.to_container(node, resolve=False) if not _is_directive(key)}
-    try:
-        signature.bind(*[None] * positional, **arguments)
-    except TypeError as error:
-        valid = ", ".join(list(signature.parameters)[positional:]) or "none"
-        raise UserError(f"{name} ({node['_target_']}): {error}; its arguments are: {valid}.") from error
-    for key, value in node.items_ex(resolve=False):
-        for part in value if isinstance(value, ListConfig) else [value]:
-            if isinstance(part, DictConfig) and "_target_" in part:
-                check_signature(f"{name}.{key}", part)
-
-
-def choice(config: DictConfig, group: str) -> str:
-    """What a person calls the choice of `group`: its file's name, else the last part of its _target_."""
-    if group == "augmentation" and not config.data.augment:
-        return "off"
-    node = config.data.source if group == "data" else config[group]
-    return config.choices.get(group) or node["_target_"].rpartition(".")[2]
-
-
-def build(config: DictConfig, name: str) -> Any:
-    """The object that the node `name` describes, or with `_partial_` the function still to be called."""
-    try:
-        built = instantiate(OmegaConf.select(config, name), _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, UserError):
-            raise cause from error
-        raise _refused(name, config, cause) from error
-    if isinstance(built, partial):  # Hydra's own would examine the target again at every call, so at every step
-        return partial(built.func, *built.args, **built.keywords)
-    return built
-
-
-def call(config: DictConfig, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls the function that `build` gave for a `_partial_` node; its refusal of a value names the node."""
-    try:
-        return function(*arguments)
-    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
-        raise _refused(name, config, error) from error
-
-
-def _refused(name: str, config: DictConfig, cause: BaseException) -> UserError:
-    target = OmegaConf.select(config, name)["_target_"]
-    return UserError(f"{name} ({target}) refuses its settings: {' '.join(str(cause).split())}.")
-
-
-def _is_directive(key: str) -> bool:
-    return key.startswith("_") and key.endswith("_")

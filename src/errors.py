@@ -10,7 +10,7 @@ class UserError(Exception):
 class Interrupted(BaseException):
     """Ctrl-C or SIGTERM arrived; `signal_number` says which. Everything was saved before this was raised.
 
-    Like KeyboardInterrupt no Exception: it ends a whole sweep, where a failing job lets the others go on.
+    Like KeyboardInterrupt it is no Exception: it ends a whole sweep, where a failing job lets the others continue.
     """
 
     def __init__(self, signal_number: int) -> None:
@@ -25,4 +25,5 @@ def require(condition: bool, problem: str) -> None:
 
 
 def require_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raises UserError unless `value` is one of `choices`."""
     require(value in choices, f"{name}={value} is not one of {', '.join(choices)}")

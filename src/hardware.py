@@ -1,4 +1,4 @@
-"""What the processor and the memory of this machine want."""
+"""What the processor of this machine computes fast, and how its C library reuses memory."""
 
 import ctypes
 import os
@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-# mallopt's parameters, from glibc's malloc.h, and the variables with which a person sets them
+# mallopt's parameters, from glibc's malloc.h, and the environment variables that configure malloc
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _SET_BY_HAND = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_")
 
@@ -14,8 +14,8 @@ _SET_BY_HAND = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRES
 def computes_bf16(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 in hardware: GPUs since Ampere, x86 CPUs with AVX512-BF16 or AMX.
 
-    Other CPUs compute it too, converting to and fro, slower than float32. A PyTorch without
-    `torch.cpu.get_capabilities` cannot tell: False.
+    Other CPUs convert to float32 and back, which is slower than float32. Where PyTorch has no
+    `torch.cpu.get_capabilities`, the answer is False.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -24,11 +24,11 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Has glibc keep for the next step what the last one freed; from here on.
+    """Makes glibc reuse the memory that a step frees in the next step, from now on (man 3 mallopt).
 
-    It gives large blocks back to the kernel otherwise, which clears them page by page when they are asked for again:
-    a third of a small network's step on a CPU (man 3 mallopt). The process then stays as large as it was at its peak,
-    which gaps between the blocks may raise. Left as they are: other C libraries, and a glibc that the environment sets.
+    By default glibc returns large blocks to the kernel, which clears their pages when they are allocated again: a third
+    of a small network's step on a CPU. The process then never shrinks below its peak. Nothing changes with other C
+    libraries, or where the environment configures malloc.
     """
     set_by_hand = any(name in os.environ for name in _SET_BY_HAND) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")
     if sys.platform != "linux" or set_by_hand:

@@ -1,15 +1,16 @@
-"""Commands and overrides as people type them: `group=choice`, `group.setting=value`."""
+"""Command lines as people type them: `group=choice`, `group.setting=value`."""
 
 import os
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-# Nodes that take whatever their target takes: Hydra may add keys to them ("++"), the target's signature has the say.
-OPEN_NODES = re.compile(r"^(model|augmentation|optimizer|scheduler)\.")
+COMMAND = "CIFARLAB_COMMAND"  # the environment variable by which a sweep tells its jobs what was typed
 
-COMMAND = "CIFARLAB_COMMAND"  # the environment variable by which a sweep tells its workers what was typed
+# Nodes that take whatever their target takes: Hydra may add keys to them ("++"), the target's signature is checked.
+_OPEN_NODES = re.compile(r"^(model|augmentation|optimizer|scheduler|loss|hydra\.sweeper\.params)\.")
 
 
 def exact_command() -> str:
@@ -17,9 +18,9 @@ def exact_command() -> str:
     return os.environ.get(COMMAND) or shlex.join(["python", *sys.orig_argv[1:]])
 
 
-def opened(override: str) -> str:
-    """The override with leave to add its key, where a target takes it."""
-    return OPEN_NODES.sub(r"++\g<0>", override)
+def allow_new_keys(override: str) -> str:
+    """The override with leave to add its key, where a target takes it: "++optimizer.lr=1" of "optimizer.lr=1"."""
+    return _OPEN_NODES.sub(r"++\g<0>", override)
 
 
 def is_override(argument: str) -> bool:
@@ -31,14 +32,19 @@ def key_of(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
 
 
-def quoted(name: str, value: str | Path) -> str:
-    """`name=value` as Hydra's grammar reads it, whatever the value holds."""
+def named_keys(overrides: Sequence[str]) -> list[str]:
+    """The settings and groups that `overrides` name, each once: ["optimizer.lr"] of ["++optimizer.lr=1"]."""
+    return list(dict.fromkeys(map(key_of, overrides)))
+
+
+def quote_override(key: str, value: str | Path) -> str:
+    """`key=value` as Hydra's grammar reads it, whatever the value holds."""
     if re.fullmatch(r"[\w/.+-]+", str(value), re.ASCII):
-        return f"{name}={value}"
+        return f"{key}={value}"
     escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"{name}='{escaped}'"
+    return f"{key}='{escaped}'"
 
 
-def quoted_override(name: str, value: str | Path) -> str:
+def shell_override(key: str, value: str | Path) -> str:
     """The same as it can be typed into a shell."""
-    return shlex.quote(quoted(name, value))
+    return shlex.quote(quote_override(key, value))

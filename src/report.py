@@ -1,53 +1,73 @@
 """Compares runs and writes a report on them: `python -m src.report runs=outputs/<sweep>`; see `--help`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
-from src.commandline import run_command
+from src.analysis.compare import DIRECTIONS, Comparison, compare
+from src.analysis.document import Block, Heading, save_pictures, to_html, to_markdown
+from src.analysis.runs import RunRecord, collect
+from src.analysis.sweep_table import sweep_blocks, sweep_text, write_sweep
+from src.cli import run_command
 from src.errors import require, require_choice
-from src.results.comparison import DIRECTIONS, compare
-from src.results.records import collect
-from src.results.run_folder import RunFolder, relative, write_text
-from src.results.sweep_table import sweep_text, write_sweep
+from src.run_dir import RunDir, Status, relative, write_text
+
+TITLE = "CIFAR-100 experiments"
 
 
 def report(config: DictConfig) -> None:
     """Prints the table of all settings and writes the report's folder."""
     folder = relative(Path(HydraConfig.get().runtime.output_dir))
     try:
-        write_report(config, folder)
+        records, comparison = read_runs(config)
+        is_run = RunDir(folder).config_file.exists()
+        require(not is_run, f"{folder} holds a run; choose another folder with hydra.run.dir=...")
+        blocks = build_report(records, comparison)
+        save_pictures(blocks, folder)
+        write_text(folder / "report.md", to_markdown(blocks))
+        write_text(folder / "report.html", to_html(blocks, TITLE))
+        write_sweep(comparison, folder)
     finally:
-        if not any(folder.iterdir()):  # Hydra has made it before a mistake was seen
+        if not any(folder.iterdir()):  # Hydra made it before the arguments were checked
             folder.rmdir()
+    print(f"{sweep_text(comparison)}\n\nthe report is in {folder}: report.html, report.md, sweep.csv")
 
 
-def write_report(config: DictConfig, folder: Path) -> None:
+def read_runs(config: DictConfig) -> tuple[list[RunRecord], Comparison]:
+    """The runs that the config names, and their comparison. Raises UserError where there is nothing to compare."""
     require(bool(config.runs), "runs is missing; name a folder of runs, as in runs=outputs/<sweep>")
     require_choice("direction", config.direction, DIRECTIONS)
-    paths = list(config.runs) if isinstance(config.runs, ListConfig) else [config.runs]
-    records = collect(map(str, paths))
+    records = collect(config.runs if isinstance(config.runs, ListConfig) else [config.runs])
     comparison = compare(records, config.metric, config.direction)
-    done = [record for record in records if record.status == "completed"]
+    completed = any(record.status == Status.COMPLETED for record in records)
     require(
-        not done or any(row.spread for row in comparison.rows),
+        not completed or any(row.spread for row in comparison.rows),
         f"metric={config.metric} is in no result.json of these {len(records)} runs; the usual one is metrics.val.top1",
     )
-    require(
-        not RunFolder(folder).config.exists(), f"{folder} holds a run; choose another folder with hydra.run.dir=..."
-    )
+    return records, comparison
 
-    from src.results.document import save_pictures, to_html, to_markdown
-    from src.results.report import build_report
-    from src.training.trained import best_run
 
-    blocks = build_report(records, comparison, best_run(comparison))
-    save_pictures(blocks, folder)
-    write_text(folder / "report.md", to_markdown(blocks))
-    write_text(folder / "report.html", to_html(blocks, "CIFAR-100 experiments"))
-    write_sweep(comparison, folder)
-    print(f"{sweep_text(comparison)}\n\nthe report is in {folder}: report.html, report.md, sweep.csv")
+def build_report(records: Sequence[RunRecord], comparison: Comparison) -> list[Block]:
+    """The sections for which there are runs."""
+    from src.analysis import report as analysis  # imports torch
+    from src.course2021 import report as course2021
+
+    experiments, search = course2021.select_experiments(records), course2021.select_search(records)
+    rows = experiments or analysis.name_rows(comparison)
+    return [
+        *analysis.show_opening(TITLE, records),
+        *(course2021.show_experiments(experiments, search) if experiments else []),
+        *(course2021.show_claims(experiments) if experiments else []),
+        *analysis.show_curves(rows),
+        *analysis.show_overfitting(rows),
+        Heading("All settings"),
+        *sweep_blocks(comparison),
+        *(course2021.show_search(search) if search else []),
+        *analysis.show_mistakes(analysis.load_best_run(comparison)),
+        *analysis.show_commands(records),
+    ]
 
 
 def main() -> None:

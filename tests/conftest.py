@@ -1,30 +1,38 @@
 """Tests compose the project's own configs and train on small sets of drawn images: no network, no data set."""
 
+import contextlib
+import copy
+import functools
+import importlib
+import io
 import itertools
 import os
+import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: small networks gain nothing, busy machines lose a lot
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: small models gain nothing, busy machines lose a lot
 
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from src.commandline import CONFIGS, register_resolvers
-from src.results.history import write_history
-from src.results.records import Record, read_record
-from src.results.run_folder import RunFolder
-from src.schemas import GROUPS, register_schemas
+from src.analysis.runs import RunRecord, read_record
+from src.cli import CONFIG_DIR, register_plugins, register_resolvers
+from src.config import GROUPS, RunConfig, parse_config, register_schemas
+from src.loggers.history_csv import write_history
+from src.run_dir import RunDir
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# 600 training images (500 after the holdout), 200 test images, a network of 30,000 parameters: half a second an epoch.
+# 600 training images (500 after the holdout), 200 test images, a model of 30,000 parameters: half a second an epoch.
 SMALL = [
     "data=synthetic",
     "data.source.train_images=600",
@@ -35,11 +43,13 @@ SMALL = [
     "model.dense=[32]",
     "trainer.epochs=2",
 ]
+Done = subprocess.CompletedProcess[str]
 
 
 def pytest_configure() -> None:
     register_schemas()
     register_resolvers()
+    register_plugins()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,40 +61,57 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def composed() -> Callable[..., DictConfig]:
-    """composed("model=deep", name="train") -> the config that the command line would give."""
+    """composed("model=deep", name="train") -> the config that Hydra composes with that command line."""
 
     def build(*overrides: str, name: str = "train") -> DictConfig:
-        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             return compose(name, overrides=list(overrides))
 
     return build
 
 
 @pytest.fixture(scope="session")
-def small(composed: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
-    """The same for a run of seconds."""
-    return lambda *overrides: composed(*SMALL, *overrides)
+def config_of(composed: Callable[..., DictConfig]) -> Callable[..., RunConfig]:
+    """config_of("model=deep") -> the checked settings of the run."""
+
+    @functools.cache  # composing takes 0.2 s
+    def parse(*overrides: str) -> RunConfig:
+        return parse_config(composed(*overrides), overrides)
+
+    return lambda *overrides: copy.deepcopy(parse(*overrides))
+
+
+@pytest.fixture(scope="session")
+def small(config_of: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
+    """The same for a run of seconds, with nothing on the terminal."""
+    return lambda *overrides: config_of(*SMALL, "logger=quiet", *overrides)
 
 
 @pytest.fixture
-def trained(tmp_path: Path) -> Callable[[DictConfig, str], RunFolder]:
+def trained(tmp_path: Path) -> Callable[..., RunDir]:
     """trained(config, "name") -> the folder of a run that has been trained to its end."""
     return lambda config, name="run": train_in(tmp_path / name, config)
 
 
-def train_in(path: Path, config: DictConfig) -> RunFolder:
-    from src.training.run import execute
+def create_in(path: Path, config: RunConfig, **choices: str) -> RunDir:
+    """The folder of a run that waits."""
+    run_dir = RunDir(path)
+    run_dir.create(config, choices, [])
+    return run_dir
 
-    folder = RunFolder(path)
-    with folder.locked():
-        folder.require_free()
-        folder.save_config(config)
-        execute(config, folder)
-    return folder
+
+def train_in(path: Path, config: RunConfig, **choices: str) -> RunDir:
+    """The folder of a run that has been trained to its end."""
+    from src.training.run import run
+
+    run_dir = create_in(path, config, **choices)
+    with run_dir.locked():
+        run(config, run_dir)
+    return run_dir
 
 
 @pytest.fixture
-def recorded(composed: Callable[..., DictConfig], tmp_path: Path) -> Callable[..., Record]:
+def recorded(config_of: Callable[..., RunConfig], tmp_path: Path) -> Callable[..., RunRecord]:
     """recorded("model=deep", "seed=1", val=0.4, status="failed") -> the record of a run that never took place."""
     count = itertools.count()
 
@@ -95,39 +122,73 @@ def recorded(composed: Callable[..., DictConfig], tmp_path: Path) -> Callable[..
         test: float | None = None,
         train: float | None = None,
         history: Sequence[float] = (),  # validation accuracy of each epoch
-        named: Sequence[str] = (),  # settings that its command line named
+        overridden: Sequence[str] = (),  # settings that its command line named
         **result: Any,
-    ) -> Record:
-        config = composed(*overrides)
-        chosen = [text.partition("=") for text in overrides]
-        config.choices = {group: value for group, _, value in chosen if group in GROUPS}
-        config.named = list(named)
-        folder = RunFolder(tmp_path / "runs" / f"{next(count)}_run")
-        folder.path.mkdir(parents=True)
-        folder.save_config(config)
+    ) -> RunRecord:
+        config = config_of(*overrides)
+        chosen = {group: value for group, _, value in (text.partition("=") for text in overrides) if group in GROUPS}
+        run_dir = RunDir(tmp_path / "runs" / f"{next(count)}_run")
+        run_dir.create(config, chosen, overridden)
         tops = {"train": train, "val": val, "test": test}
         metrics = {part: None if top1 is None else {"top1": top1} for part, top1 in tops.items()}
         if history:
             result["epochs"] = len(history)
-            write_history(
-                folder.history, [{"epoch": n, "val_top1": v, "val_loss": 5 - v} for n, v in enumerate(history, 1)]
-            )
+            rows = [{"epoch": n, "val_top1": v, "val_loss": 5 - v} for n, v in enumerate(history, 1)]
+            write_history(run_dir.history_file, rows)
         measured = {"train_images": config.data.limit or 50_000}
-        folder.save_result({"status": status, "metrics": metrics, "seconds": 60.0, "data": measured,
-                            "environment": {"device": "CPU"}, **result})  # fmt: skip
-        return read_record(folder)
+        facts = {"seconds": 60.0, "data": measured, "environment": {"device": "CPU"}, "stopped_by": "epochs", **result}
+        run_dir.update_result(status=status, metrics=metrics, **facts)
+        return read_record(run_dir)
 
     return record
 
 
 @pytest.fixture(scope="session")
-def command() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """command("train", "seed=1", cwd=...) -> the finished process `python -m src.train seed=1`."""
+def command() -> Callable[..., Done]:
+    """command("train", "seed=1", cwd=...) -> what `python -m src.train seed=1` returned and printed, run in process."""
+    return run_in_process
 
-    def run(name: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-        script = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from src.{name} import main; main()"
+
+def run_in_process(name: str, *arguments: str, cwd: Path = ROOT) -> Done:
+    """Runs a command as its own process would, without paying for the imports again."""
+    main = importlib.import_module(f"src.{name}").main
+    output, errors, code = io.StringIO(), io.StringIO(), 0
+    before = sys.argv, sys.orig_argv, Path.cwd(), signal.getsignal(signal.SIGHUP)
+    sys.argv = [f"src/{name}.py", *arguments]
+    sys.orig_argv = ["python", "-m", f"src.{name}", *arguments]
+    os.chdir(cwd)
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            main()
+    except SystemExit as ending:
+        code = ending.code or 0
+        if isinstance(code, str):
+            errors.write(f"{code}\n")
+            code = 1
+    except Exception:
+        errors.write(traceback.format_exc())
+        code = 1
+    finally:
+        sys.argv, sys.orig_argv = before[:2]
+        os.chdir(before[2])
+        signal.signal(signal.SIGHUP, before[3])
+        GlobalHydra.instance().clear()
+    return subprocess.CompletedProcess(list(arguments), code, output.getvalue(), errors.getvalue())
+
+
+@pytest.fixture(scope="session")
+def command_process() -> Callable[..., Done]:
+    """The same as `command`, in a process of its own."""
+
+    def run(name: str, *arguments: str, cwd: Path = ROOT) -> Done:
         return subprocess.run(
-            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=cwd, timeout=240
-        )
+            [sys.executable, "-m", f"src.{name}", *arguments],
+            capture_output=True, text=True, cwd=cwd, timeout=240, env=process_environment(),
+        )  # fmt: skip
 
     return run
+
+
+def process_environment() -> dict[str, str]:
+    """For processes that are started in other folders: they import this checkout."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}

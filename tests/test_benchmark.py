@@ -2,61 +2,128 @@ import json
 
 import pytest
 
-from src.training.benchmarks import Comparison, Training, in_turns
+from src.benchmark import to_json, to_table
+from src.benchmarks import comparisons
+from src.benchmarks.comparisons import Comparison, Training
 
-QUICK = ["rounds=2", "seconds=0.2", "data.source.train_images=300", "data.source.test_images=100"]
+QUICK = [
+    "rounds=2",
+    "seconds=0.02",
+    "data.source.train_images=300",
+    "data.source.test_images=100",
+    "data.image_size=16",
+    "data.batch_size=16",
+    "model.width=0.1",
+]
+NO_SPEED = ["loops=[]", "pipelines=[]", "augmentations=[]"]
+ROWS = [Comparison("a loop", "images/s", "CPU", [(3.0, 2.0)]), Training("a run", "CPU", [0], [1.5], [0.5])]
 
 
-def test_ratio_is_the_median_of_the_rounds_ratios():
-    row = Comparison("x", "images/s", "CPU", [(1.0, 2.0), (3.0, 3.0), (8.0, 4.0)])
-    assert {key: row.as_dict()[key] for key in ("ours", "other", "ratio")} == {"ours": 3.0, "other": 3.0, "ratio": 1.0}
-    assert row.cells() == ("x", "3.0", "3.0", "images/s", "1.000", "CPU")
-
-
-def test_both_sides_take_turns_in_beginning():
-    order = []
-    measured = in_turns(lambda: order.append("ours") or 1.0, lambda: order.append("other") or 2.0, rounds=3)
-    assert order == ["ours", "other", "other", "ours", "ours", "other"]
-    assert measured == [(1.0, 2.0)] * 3
-
-
-def test_a_training_shows_every_seeds_accuracy():
-    row = Training("x", "CPU", [0, 1, 2], [4.0, 6.0, 4.5], [0.65, 0.66, 0.655])
-    assert row.cells() == ("x: test 65.00 %, 66.00 %, 65.50 %", "4.50", "-", "minutes", "-", "CPU")
-    assert row.as_dict()["seeds"] == [0, 1, 2]
+def test_rows_are_printed_as_a_table_or_as_json():
+    lines = to_table(ROWS, rounds=1).splitlines()
+    assert lines[0] == "medians: of the rounds (1), of the seeds of a training"
+    assert lines[2].split() == ["what", "ours", "other", "unit", "ours", "/", "other", "on"]
+    assert lines[4].split() == ["a", "loop", "3.0", "2.0", "images/s", "1.500", "CPU"] and len(lines) == 6
+    assert json.loads(to_json(ROWS))["rows"][0]["ratio"] == 1.5
 
 
 @pytest.mark.slow
 def test_measures_every_row_it_was_asked_for(command):
-    asked = ("loops=[quickstart,report/deep]", "model.width=0.1", "data.batch_size=16", "trainer.epochs=1")
+    asked = ("loops=[quickstart,course2021/deep]", "trainer.epochs=1")
     done = command("benchmark", *QUICK, *asked, "trainings=[quickstart]", "seeds=[3,4]", "format=json")
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]
-    names = ["quickstart", "report/deep", "quickstart", "affine", "crop_flip", "quickstart"]
+    names = ["quickstart", "course2021/deep", "quickstart", "affine", "crop_flip", "quickstart"]
     assert [row["what"].rsplit(", ", 1)[1] for row in rows] == names
     assert all(row["ours"] > 0 and row["other"] > 0 and len(row["rounds"]) == 2 for row in rows[:-1])
     assert rows[-1]["seeds"] == [3, 4] and len(rows[-1]["minutes"]) == 2
     assert rows[-1]["test_top1"][0] != rows[-1]["test_top1"][1]
 
 
-@pytest.mark.slow
 def test_what_was_measured_before_a_failure_is_printed(command):
     asked = ("loops=[]", "pipelines=[]", "augmentations=[crop_flip]", "trainings=[quickstart]")
-    done = command("benchmark", *QUICK, *asked, "trainer.sizes=[[0.5,2]]")
+    done = command("benchmark", *QUICK, *asked, "trainer.progressive_resizing=[[0.5,2]]")
     assert done.returncode == 1 and "crop_flip" in done.stdout
     progress, error = done.stderr.splitlines()
-    assert progress.startswith("1 of 2 measured: augmentation") and "takes no images of 2 pixels" in error
+    assert progress.startswith("1 of 2 measured: augmentation") and "does not take images of 2 pixels" in error
 
 
-@pytest.mark.slow
-def test_mistakes_get_one_sentence(command):
-    for arguments, sentence in (
+@pytest.fixture
+def planned(monkeypatch):
+    """The arguments of each measurement, in order, by the function that would measure; none of them computes."""
+    calls = []
+
+    def record(name):
+        return lambda *arguments: calls.append((name, *arguments)) or ROWS[0]
+
+    for name in ("compare_loop", "compare_pipeline", "compare_augmentation", "measure_trainings"):
+        monkeypatch.setattr(comparisons, name, record(name))
+    return calls
+
+
+def test_by_default_three_loops_a_pipeline_and_two_augmentations_are_measured(command, planned):
+    done = command("benchmark", "data.batch_size=256")
+    assert done.returncode == 0, done.stderr
+    assert [(name, asked) for name, _, asked, *_ in planned] == [
+        ("compare_loop", "quickstart"),
+        ("compare_loop", "course2021/deep_augmented"),
+        ("compare_loop", "fast/speedrun75"),
+        ("compare_pipeline", "quickstart"),
+        ("compare_augmentation", "affine"),
+        ("compare_augmentation", "crop_flip"),
+    ]
+    assert [effort for *_, rounds, effort in planned] == [3.0] * 4 + [3.0 / 5] * 2
+    assert planned[0][3] == 7 and planned[0][1].optimizer["lr"] == 0.002 and planned[0][1].data.batch_size == 256
+    assert (
+        planned[2][1].trainer.epochs == 12 and planned[2][1].data.source["_target_"] == "src.data.synthetic.synthetic"
+    )
+
+
+def test_an_augmentation_is_measured_with_its_own_settings(command, planned):
+    asked = ("loops=[quickstart]", "pipelines=[]", "augmentations=[crop_flip]")
+    named = ("augmentation=cutmix", "augmentation.steps.0.pixels=1")
+    done = command("benchmark", *asked, *named, "data.batch_size=16")
+    assert done.returncode == 0, done.stderr
+    loop, augmentation = (call[1] for call in planned)
+    assert loop.data.augment and loop.augmentation["steps"][0]["pixels"] == 1
+    assert augmentation.augmentation == {"_target_": "src.data.augment.CropFlip", "pixels": 4, "flip": "random"}
+    assert augmentation.data.batch_size == 16
+
+
+def test_trainings_have_the_experiments_data_and_the_settings_of_the_command_line(command, planned):
+    """Accumulation and clipping are refused for the other rows only: both sides must do the same."""
+    asked = ("trainings=[course2021/deep]", "seeds=[3,4]", "budget=evening")
+    done = command("benchmark", *NO_SPEED, *asked, "trainer.grad_accumulation_steps=2", "trainer.grad_clip_norm=1")
+    assert done.returncode == 0, done.stderr
+    ((name, configs, experiment),) = planned
+    assert (name, experiment, [config.seed for config in configs]) == ("measure_trainings", "course2021/deep", [3, 4])
+    for config in configs:
+        assert (config.trainer.grad_accumulation_steps, config.trainer.grad_clip_norm) == (2, 1.0)
+        assert config.data.validation == "none" and "cifar100" in config.data.source["_target_"]
+        assert config.trainer.epochs < 120
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
         (["loops=[fast/depp]"], "loops=fast/depp is not one of"),
-        (["loops=[]", "pipelines=[]", "augmentations=[]"], "all lists are empty"),
-        (["loops=[report/search]", "init.run=outputs/x"], "trains a head on another run"),
-        (["trainings=[quickstart]", "trainer.max_minutes=1"], "would cut short what is measured"),
-        (["trainings=[quickstart]", "seeds=[-1]"], "seed=-1 must not be negative"),
-    ):
-        done = command("benchmark", *arguments)
-        assert done.returncode == 1 and done.stderr.count("\n") == 1 and not done.stdout
-        assert sentence in done.stderr
+        (["loops=[course2021/_protocol]"], "loops=course2021/_protocol is not one of"),
+        (["augmentations=[cutmix]"], "augmentations=cutmix is not one of affine, crop_flip"),
+        (NO_SPEED, "all lists are empty"),
+        (["format=xml"], "format=xml is not one of table, json"),
+        (["rounds=0"], "rounds=0 must be at least 1"),
+        (["seconds=0"], "seconds=0.0 must be above 0"),
+        (["trainings=[quickstart]", "seeds=[]"], "seeds=[] trains nothing"),
+        (["loops=[course2021/search]", "init.run=outputs/x"], "trains a head on another run"),
+        (["trainings=[quickstart]", "trainer.max_minutes=1"], "would end early what is measured"),
+        ([*NO_SPEED, "trainings=[quickstart]", "trainer.max_minutes=1"], "would end early"),
+        ([*NO_SPEED, "trainings=[quickstart]", "seeds=[-1]"], "seed=-1 must not be negative"),
+        (["trainer.grad_accumulation_steps=2"], "change one side only"),
+        (["trainer.grad_clip_norm=1"], "change one side only"),
+        (["pause_at=1"], "pause_at is not a setting"),
+    ],
+)
+def test_mistakes_get_one_sentence(command, arguments, sentence):
+    done = command("benchmark", *arguments)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and not done.stdout
+    assert sentence in done.stderr

@@ -1,65 +1,102 @@
 import json
+from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import train_in
+from src.run_dir import RunDir
+from tests.quick import QUICK, quick_commands
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    with quick_commands():
+        yield
 
 
 @pytest.fixture(scope="module")
-def run(small, tmp_path_factory):
-    return train_in(tmp_path_factory.mktemp("evaluate") / "run", small("optimizer.lr=0.005"))
+def place(command, tmp_path_factory):
+    """A folder with two runs: `run`, and `flipped`, which trainer.tta_flip evaluates on mirror images too."""
+    place = tmp_path_factory.mktemp("evaluate")
+    for name, flip in (("run", "false"), ("flipped", "true")):
+        done = command(
+            "train", *QUICK, "optimizer.lr=0.005", f"trainer.tta_flip={flip}", f"hydra.run.dir={name}", cwd=place
+        )
+        assert done.returncode == 0, done.stderr
+    return place
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("split", ["test", "val", "train"])
-def test_gives_the_training_runs_own_numbers(command, run, split):
-    done = command("evaluate", f"run={run.path}", f"split={split}", "format=json")
+def test_prints_the_training_runs_own_numbers(command, place, split):
+    done = command("evaluate", "run=run", f"split={split}", "format=json", cwd=place)
     assert done.returncode == 0, done.stderr
-    own = run.load_result()
+    own = RunDir(place / "run").load_result()
     printed = json.loads(done.stdout)
     assert {key: printed[key] for key in own["metrics"][split]} == own["metrics"][split]
     assert (printed["checkpoint"], printed["epoch"]) == (own["evaluated"], own["evaluated_epoch"])
 
 
-@pytest.mark.slow
-def test_both_sides_stand_apart_where_asked_for_or_where_the_run_had_them(command, small, run, tmp_path):
-    mirrored = train_in(tmp_path / "mirrored", small("optimizer.lr=0.005", "trainer.both_sides=true"))
-    own = mirrored.load_result()
-    printed = json.loads(command("evaluate", f"run={mirrored.path}", "split=val", "format=json").stdout)
-    assert (printed["top1"], printed["both_sides"]) == (own["metrics"]["val"]["top1"], own["both_sides"]["val"])
-    declined = json.loads(command("evaluate", f"run={mirrored.path}", "both_sides=false", "format=json").stdout)
-    assert declined["both_sides"] is None
-    assert "top1, both sides" in command("evaluate", f"run={run.path}", "both_sides=true").stdout
+def test_mirror_images_count_where_asked_for_or_where_the_run_had_them(command, place):
+    own = RunDir(place / "flipped").load_result()
+    printed = json.loads(command("evaluate", "run=flipped", "split=val", "format=json", cwd=place).stdout)
+    assert (printed["top1"], printed["tta_flip"]) == (own["metrics"]["val"]["top1"], own["tta_flip"]["val"])
+    declined = command("evaluate", "run=flipped", "tta_flip=false", "format=json", cwd=place)
+    assert json.loads(declined.stdout)["tta_flip"] is None
+    assert "top1, tta_flip" in command("evaluate", "run=run", "tta_flip=true", cwd=place).stdout
 
 
-@pytest.mark.slow
-def test_table_says_that_the_number_is_the_same(command, run):
-    done = command("evaluate", f"run={run.path}")
-    assert "the same" in done.stdout and "NOT" not in done.stdout
+def test_table_says_that_the_number_is_the_same(command, place):
+    done = command("evaluate", "run=run", cwd=place)
+    assert "the same" in done.stdout and "differs" not in done.stdout
 
 
-@pytest.mark.slow
+def test_table_says_that_the_number_differs(command, place):
+    run_dir = RunDir(place / "run")
+    own = run_dir.load_result()["metrics"]
+    try:
+        run_dir.update_result(metrics={**own, "test": {**own["test"], "top1": own["test"]["top1"] - 0.01}})
+        assert "which differs by +0.0100: another device?" in command("evaluate", "run=run", cwd=place).stdout
+    finally:
+        run_dir.update_result(metrics=own)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ([], "run is missing"),
         (["run=nowhere"], "run=nowhere is not the folder of a run"),
-        (["run={run}", "split=all"], "split=all is not one of test, val, train"),
-        (["run={run}", "checkpoint=first"], "checkpoint=first is not one of best, last"),
-        (["run={run}", "checkpiont=best"], "checkpiont is not a setting; did you mean checkpoint?"),
+        (["run=run", "split=all"], "split=all is not one of test, val, train"),
+        (["run=run", "format=xml"], "format=xml is not one of table, json"),
+        (["run=run", "checkpoint=first"], "checkpoint=first is not one of best, last"),
+        (["run=run", "device=tpu"], "device=tpu is not one of auto, cpu, cuda"),
+        (["run=run", "checkpiont=best"], "checkpiont is not a setting; did you mean checkpoint?"),
     ],
 )
-def test_mistakes_get_one_sentence(command, run, arguments, sentence):
-    done = command("evaluate", *[argument.format(run=run.path) for argument in arguments])
+def test_mistakes_get_one_sentence(command, place, arguments, sentence):
+    done = command("evaluate", *arguments, cwd=place)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and sentence in done.stderr
 
 
-@pytest.mark.slow
-def test_a_truncated_checkpoint_is_named(command, small, tmp_path):
-    run = train_in(tmp_path / "run", small("trainer.epochs=1"))
-    best = run.checkpoint("best")
-    best.write_bytes(best.read_bytes()[:500])
-    done = command("evaluate", f"run={run.path}")
-    assert done.returncode == 1 and "best.pt is damaged" in done.stderr and "Traceback" not in done.stderr
-    assert command("evaluate", f"run={run.path}", "checkpoint=last").returncode == 0
+def test_a_run_without_held_out_images_has_no_validation_metrics(command, place):
+    paused = ("data.validation=none", "pause_at=1", "hydra.run.dir=whole")
+    assert command("train", *QUICK, *paused, cwd=place).returncode == 0
+    done = command("evaluate", "run=whole", "split=val", cwd=place)
+    assert done.returncode == 1 and "split=val: the run held no images out (data.validation=none)" in done.stderr
+
+
+def test_a_truncated_checkpoint_is_named(command, place):
+    best = RunDir(place / "flipped").checkpoint("best")
+    content = best.read_bytes()
+    try:
+        best.write_bytes(content[:500])
+        done = command("evaluate", "run=flipped", cwd=place)
+        assert done.returncode == 1 and "best.pt is damaged" in done.stderr and "Traceback" not in done.stderr
+        assert command("evaluate", "run=flipped", "checkpoint=last", cwd=place).returncode == 0
+    finally:
+        best.write_bytes(content)
+
+
+def test_nothing_is_written(command, place):
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
+    assert command("evaluate", "run=run", cwd=place).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before

@@ -26,6 +26,9 @@ def test_an_older_pytorch_does_not_know(monkeypatch):
 KEPT = """
 import ctypes
 import resource
+import sys
+import types
+sys.modules["torch"] = types.SimpleNamespace(device=object)  # importing torch would take seconds
 from src.hardware import keep_freed_memory
 
 def resident():

@@ -1,55 +1,82 @@
 import json
+from collections.abc import Iterator
 
 import pytest
 import torch
 from PIL import Image
 
-from src.data.folder import read_image
-from src.training.trained import load_trained
-from tests.conftest import train_in
+from src.data.image_folder import read_image
+from src.errors import UserError
+from src.predict import find_images
+from src.training.trained_model import load_trained
+from tests.quick import QUICK, quick_commands
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    with quick_commands():
+        yield
 
 
 @pytest.fixture(scope="module")
-def run(small, tmp_path_factory):
-    return train_in(tmp_path_factory.mktemp("predict") / "run", small())
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    place = tmp_path_factory.mktemp("pictures")
+def place(command, tmp_path_factory):
+    """A folder with a trained run, two images and a text."""
+    place = tmp_path_factory.mktemp("predict")
     Image.effect_noise((300, 200), 90).save(place / "noise.png")
     Image.new("RGBA", (20, 50), (200, 30, 30, 255)).save(place / "red.png")
     (place / "words.txt").write_text("no image")
+    done = command("train", *QUICK, "hydra.run.dir=run", cwd=place)
+    assert done.returncode == 0, done.stderr
     return place
 
 
-@pytest.mark.slow
-def test_probabilities_are_the_networks_own(command, run, pictures):
-    done = command("predict", f"run={run.path}", f"images={pictures}/*.png", "top=100", "format=json")
+def test_probabilities_are_the_models_own(command, place):
+    done = command("predict", "run=run", f"images={place}/*.png", "top=100", "format=json", cwd=place)
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
-    assert list(printed) == [str(pictures / "noise.png"), str(pictures / "red.png")]
-    trained = load_trained(str(run.path), None, "cpu")
-    images = torch.stack([read_image(path, 32) for path in printed])
+    assert list(printed) == [str(place / "noise.png"), str(place / "red.png")]
+    trained = load_trained(str(place / "run"), None, "cpu")
+    images = torch.stack([read_image(path, 8) for path in printed])
     expected = trained.logits(images).softmax(dim=1)
     for ranked, row in zip(printed.values(), expected, strict=True):
-        given = {entry["class"]: entry["probability"] for entry in ranked}
-        assert [given[name] for name in trained.classes.names] == pytest.approx(row.tolist())
-        assert [entry["probability"] for entry in ranked] == sorted(given.values(), reverse=True)
+        found = {entry["class"]: entry["probability"] for entry in ranked}
+        assert [found[name] for name in trained.classes.names] == pytest.approx(row.tolist())
+        assert [entry["probability"] for entry in ranked] == sorted(found.values(), reverse=True)
 
 
-@pytest.mark.slow
-def test_table_has_five_classes_per_image(command, run, pictures):
-    done = command("predict", f"run={run.path}", f"images={pictures}/red.png")
+def test_table_has_five_classes_per_image(command, place):
+    done = command("predict", "run=run", "images=red.png", cwd=place)
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["image", "class", "probability"] and len(lines) == 2 + 5
-    assert lines[2].startswith(str(pictures / "red.png"))
+    assert lines[2].startswith("red.png")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("images", "sentence"), [("*.txt", "words.txt cannot be read as an image"), ("*.gif", "matches no file")]
+    ("arguments", "sentence"),
+    [
+        (["images=*.txt"], "words.txt cannot be read as an image"),
+        (["images=*.gif"], "matches no file"),
+        ([], "images is missing"),
+        (["images=*.png", "top=0"], "top=0 must be at least 1"),
+        (["images=*.png", "format=xml"], "format=xml is not one of table, json"),
+        (["images=*.png", "run=nowhere"], "run=nowhere is not the folder of a run"),
+        (["images=*.png", "run=null"], "run is missing"),
+    ],
 )
-def test_what_is_no_image_gets_one_sentence(command, run, pictures, images, sentence):
-    done = command("predict", f"run={run.path}", f"images={pictures}/{images}")
+def test_mistakes_get_one_sentence(command, place, arguments, sentence):
+    done = command("predict", "run=run", *arguments, cwd=place)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and sentence in done.stderr
+
+
+def test_images_are_found_in_the_home_folder_and_below(place, monkeypatch):
+    monkeypatch.setenv("HOME", str(place))
+    assert find_images("~/red.png") == [str(place / "red.png")]
+    assert find_images("~/**/r*.png")[0] == str(place / "red.png")
+    with pytest.raises(UserError, match="matches no file"):
+        find_images("~/nowhere/*.png")
+
+
+def test_a_name_with_brackets_is_a_file(place, monkeypatch):
+    Image.new("RGB", (8, 8)).save(place / "cat[1].jpg")
+    monkeypatch.chdir(place)
+    assert find_images("cat[1].jpg") == ["cat[1].jpg"]

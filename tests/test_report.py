@@ -1,11 +1,13 @@
+import csv
+import shutil
+
 import pytest
 
 
-@pytest.mark.slow
 def test_writes_one_folder_with_a_page_that_needs_no_other_file(command, recorded, tmp_path):
     for name in ("deep", "deep_dropout"):
         for seed in (0, 1):
-            recorded(f"experiment=report/{name}", f"seed={seed}", val=0.4, test=0.4 + seed / 100, train=0.9,
+            recorded(f"experiment=course2021/{name}", f"seed={seed}", val=0.4, test=0.4 + seed / 100, train=0.9,
                      history=[0.3, 0.4])  # fmt: skip
     done = command("report", "runs=runs", "hydra.run.dir=mine", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -18,7 +20,18 @@ def test_writes_one_folder_with_a_page_that_needs_no_other_file(command, recorde
     assert "![" in text and "curves_top1.png" in text
 
 
-@pytest.mark.slow
+def test_a_run_given_twice_and_a_copy_of_its_folder_count_once(command, recorded, tmp_path):
+    recorded("seed=0", val=0.4)
+    recorded("seed=1", val=0.5)
+    shutil.copytree(tmp_path / "runs" / "1_run", tmp_path / "copies" / "again")
+    done = command("report", "runs=[runs,runs/0_run,copies]", "hydra.run.dir=mine", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    note = "1 run repeats another's settings, seed and fold and is not counted."
+    assert note in done.stdout and note in (tmp_path / "mine" / "report.md").read_text()
+    (row,) = csv.DictReader((tmp_path / "mine" / "sweep.csv").read_text().splitlines())
+    assert (float(row["mean"]), row["n"], row["runs"]) == (pytest.approx(0.45), "2", "0_run 1_run again")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -1,1 +1,1 @@
-"""Where images come from, how they are split, and how batches are made and augmented."""
+"""Data sets, validation splits, batches and augmentations."""

@@ -1,25 +1,25 @@
-"""Which training images a network learns from and which it is validated on: indices, as functions of a seed."""
+"""The training images split into those trained on and those held out for validation; indices follow from a seed."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from src.data.images import Classes, ImageDataset, LabelledImages
-from src.data.seeds import make_generator
-from src.errors import UserError
-from src.schemas import DataConfig
+from src.config import DataConfig
+from src.data.dataset import Classes, ImageDataset, LabeledImages
+from src.data.rng import make_generator
+from src.errors import require
 
 
 @dataclass(frozen=True)
 class Splits:
-    """`validation` are images held out of the training set: None with data.validation=test or none."""
+    """A data set and its parts. `validation` is None with data.validation=test or none: no images are held out."""
 
     dataset: ImageDataset
-    train: LabelledImages
-    validation: LabelledImages | None
-    test: LabelledImages
-    train_indices: Tensor  # places among the training images of the data set
+    train: LabeledImages
+    validation: LabeledImages | None
+    test: LabeledImages
+    train_indices: Tensor  # (n,) int64: places among the training images of the data set
     validation_indices: Tensor | None
 
     @property
@@ -27,25 +27,25 @@ class Splits:
         return self.dataset.classes
 
 
-def split(dataset: ImageDataset, settings: DataConfig, pool: Tensor | None = None) -> Splits:
-    """Splits the training images as data.validation says, then cuts them down to data.limit.
+def split(dataset: ImageDataset, config: DataConfig, pool: Tensor | None = None) -> Splits:
+    """Splits the training images by data.validation; data.limit then keeps a subset of those to train on.
 
-    `pool` are the indices of those that may be used at all, sorted; None means all.
+    Only those in `pool` (n,) int64, sorted, are used. Raises UserError where the classes are too small for the split.
     """
     kept, held_out = torch.arange(len(dataset.train)) if pool is None else pool, None
     labels = dataset.train.labels[kept]
-    if settings.validation == "holdout":
-        kept, held_out = (kept[part] for part in holdout(labels, settings.holdout, settings.split_seed))
-    if settings.validation == "fold":
-        kept, held_out = (kept[part] for part in fold(labels, settings.fold, settings.folds, settings.split_seed))
-    if settings.limit is not None:
-        kept = kept[limit(dataset.train.labels[kept], settings.limit, settings.split_seed)]
+    if config.validation == "holdout":
+        kept, held_out = (kept[part] for part in holdout(labels, config.holdout, config.split_seed))
+    if config.validation == "fold":
+        kept, held_out = (kept[part] for part in fold(labels, config.fold, config.folds, config.split_seed))
+    if config.limit is not None:
+        kept = kept[limit(dataset.train.labels[kept], config.limit, config.split_seed)]
     validation = None if held_out is None else dataset.train[held_out]
     return Splits(dataset, dataset.train[kept], validation, dataset.test, kept, held_out)
 
 
-def shuffled_by_class(labels: Tensor, seed: int) -> list[Tensor]:
-    """For each class the indices of its images, in an order that depends on nothing but the labels and the seed."""
+def shuffle_by_class(labels: Tensor, seed: int) -> list[Tensor]:
+    """For each class the indices of its images, shuffled; a function of the labels and the seed."""
     generator = make_generator(seed)
     members = [torch.nonzero(labels == label).flatten() for label in range(int(labels.max()) + 1)]
     return [indices[torch.randperm(len(indices), generator=generator)] for indices in members]
@@ -53,37 +53,33 @@ def shuffled_by_class(labels: Tensor, seed: int) -> list[Tensor]:
 
 def holdout(labels: Tensor, per_class: int, seed: int) -> tuple[Tensor, Tensor]:
     """(train, validation) indices, sorted: `per_class` images of every class are held out."""
-    members = shuffled_by_class(labels, seed)
-    smallest = min(len(indices) for indices in members)
-    if per_class >= smallest:
-        raise UserError(
-            f"data.holdout={per_class} would leave nothing to train on: the smallest class has {smallest} training "
-            f"images; set data.holdout below that."
-        )
-    return _together([m[per_class:] for m in members]), _together([m[:per_class] for m in members])
+    members = shuffle_by_class(labels, seed)
+    smallest = min(map(len, members))
+    problem = f"data.holdout={per_class} would leave nothing to train on: the smallest class has {smallest} images"
+    require(per_class < smallest, problem)
+    return _separate([indices[:per_class] for indices in members], len(labels))
 
 
 def fold(labels: Tensor, index: int, folds: int, seed: int) -> tuple[Tensor, Tensor]:
-    """(train, validation) indices, sorted: fold `index` of `folds`; every image is validated on in exactly one."""
-    members = shuffled_by_class(labels, seed)
-    smallest = min(len(indices) for indices in members)
-    if smallest < folds:
-        raise UserError(f"data.folds={folds} is more than the smallest class has training images ({smallest}).")
-    parts = [indices.tensor_split(folds) for indices in members]
-    train = [part for split in parts for number, part in enumerate(split) if number != index]
-    return _together(train), _together([split[index] for split in parts])
+    """(train, validation) indices, sorted: fold `index` of `folds` validates; every image is in exactly one fold."""
+    members = shuffle_by_class(labels, seed)
+    smallest = min(map(len, members))
+    require(folds <= smallest, f"data.folds={folds} is more than the smallest class has training images ({smallest})")
+    return _separate([indices.tensor_split(folds)[index] for indices in members], len(labels))
 
 
 def limit(labels: Tensor, count: int, seed: int) -> Tensor:
-    """Sorted indices of `count` images, as equally spread over the classes as they allow; larger counts add to it."""
-    if count > len(labels):
-        raise UserError(f"data.limit={count} is more than the {len(labels)} training images that the split leaves.")
-    members = shuffled_by_class(labels, seed)
-    # Round by round one image of each class: the first `count` of that order are the subset.
+    """Sorted indices of `count` images, equally many of each class where possible; a larger count adds to a smaller."""
+    num = len(labels)
+    require(count <= num, f"data.limit={count} is more than the {num} training images that the split leaves")
+    members = shuffle_by_class(labels, seed)
+    # Take one image of each class per round: the first `count` in the order of rounds are the subset.
     rounds = torch.cat([torch.arange(len(indices)) for indices in members])
-    order = torch.argsort(rounds, stable=True)
-    return torch.cat(members)[order[:count]].sort().values
+    return torch.cat(members)[rounds.argsort(stable=True)[:count]].sort().values
 
 
-def _together(parts: list[Tensor]) -> Tensor:
-    return torch.cat(parts).sort().values
+def _separate(held_out: list[Tensor], count: int) -> tuple[Tensor, Tensor]:
+    """All other indices below `count`, and those in `held_out`, both sorted."""
+    is_held_out = torch.zeros(count, dtype=torch.bool)
+    is_held_out[torch.cat(held_out)] = True
+    return torch.where(~is_held_out)[0], torch.where(is_held_out)[0]

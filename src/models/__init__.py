@@ -1,1 +1,1 @@
-"""Networks, their initialisation and the summary table."""
+"""Networks, initial weights and the summary table."""

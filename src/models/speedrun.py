@@ -1,26 +1,29 @@
-"""The network of the CIFAR speedruns: whitened patches, three groups of convolutions, 175 million multiply-adds."""
+"""The network of the CIFAR speedruns: a whitening convolution, then three groups of convolutions."""
 
+import warnings
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src.models.initialise import let_through
+from src.models.init import dirac_
+
+warnings.filterwarnings("ignore", "Using padding='same'")  # says that 2x2 kernels need a padded copy of their input
 
 
 class SpeedrunNet(nn.Module):
-    """(N, 3, H, W) float -> logits (N, num_classes); H and W from 16 on, and free to change from batch to batch.
+    """(N, 3, H, W) float -> logits (N, num_classes); H and W of at least 16 pixels, which may change between batches.
 
     After Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", and its successor for CIFAR-100.
 
     Args:
-        widths: channels of the three groups.
-        whitening: the first convolution, 2x2, holds the principal directions of the training images' patches and their
-            negatives, scaled to unit variance, and is not trained; `fit_to` puts them in. False: it is trained.
-        dirac: convolutions begin as the identity on the channels that they have room for.
-        logit_scale: multiplies the logits.
-        num_classes: of the data.
+        widths: channels of the three groups, at least 4 each; else ValueError.
+        whitening: the first convolution (2x2) is not trained; `fit_to` sets it to the training images'
+            `whitening_filters`. False: it is trained from a random start.
+        dirac: the groups' convolutions start as the identity (`dirac_`).
+        logit_scale: factor on the logits.
     """
 
     def __init__(
@@ -28,7 +31,7 @@ class SpeedrunNet(nn.Module):
     ) -> None:
         super().__init__()
         if len(widths) != 3 or min(widths) < 4:
-            raise ValueError(f"widths={list(widths)} must hold three numbers of channels, of 4 at least")
+            raise ValueError(f"widths={list(widths)} must hold three numbers of channels, at least 4 each")
         first, second, third = widths
         self.whitening, self.logit_scale = whitening, logit_scale
         self.features = nn.Sequential(
@@ -40,35 +43,35 @@ class SpeedrunNet(nn.Module):
         )
         self.head = nn.Linear(third, num_classes, bias=False)
         if dirac:
-            let_through(self.features[2:])
+            dirac_(self.features[2:])
+        for layer in self.features.modules():
+            if isinstance(layer, nn.BatchNorm2d):  # SGD's high learning rate would make its weight unstable
+                layer.weight.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.features(images)
-        # not amax, whose gradient looks for the maximum again: compiled, rounding may have hidden it, and 0 / 0 is left
-        highest = F.max_pool2d(features, features.shape[2:]).flatten(1)
-        pooled = highest + features.mean(dim=(2, 3))
-        return self.head(pooled) * self.logit_scale
+        # Not amax: its gradient compares the features with their maximum once more, and in a compiled bfloat16 graph,
+        # where rounding differs, none may be equal: 0 / 0 = NaN.
+        maximum = F.max_pool2d(features, features.shape[2:]).flatten(1)
+        return self.head(maximum + features.mean(dim=(2, 3))) * self.logit_scale
 
     def fit_to(self, images: Tensor) -> None:
-        """Puts the whitening filters of `images` (N, 3, H, W), as the network gets them, into the first convolution."""
+        """Sets the whitening filters from `images` (N, 3, H, W) float, preprocessed as the network's inputs are."""
         if self.whitening:
             self.features[0].weight.data.copy_(whitening_filters(images))
 
 
 class Group(nn.Module):
-    """Convolution, 2x2 max-pooling, norm, SiLU; then two convolutions around which its result is added."""
+    """Convolution, 2x2 max-pooling, norm, SiLU; then a residual pair of convolutions, and SiLU again."""
 
     def __init__(self, inputs: int, width: int, inner: int, kernels: tuple[int, int, int]) -> None:
         super().__init__()
         first, second, third = kernels
-        pool = nn.MaxPool2d(2)
-        self.enter = nn.Sequential(*_convolution(inputs, width, first), pool, _norm(width), nn.SiLU())
+        convolution = partial(nn.Conv2d, padding="same", bias=False)  # 2x2 kernels: on the right and lower side only
+        norm = partial(nn.BatchNorm2d, momentum=0.4)
+        self.enter = nn.Sequential(convolution(inputs, width, first), nn.MaxPool2d(2), norm(width), nn.SiLU())
         self.pair = nn.Sequential(
-            *_convolution(width, inner, second),
-            _norm(inner),
-            nn.SiLU(),
-            *_convolution(inner, width, third),
-            _norm(width),
+            convolution(width, inner, second), norm(inner), nn.SiLU(), convolution(inner, width, third), norm(width)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,26 +80,11 @@ class Group(nn.Module):
 
 
 def whitening_filters(images: Tensor, eps: float = 5e-4) -> Tensor:
-    """(24, 3, 2, 2): the eigenvectors of the 2x2 patches' moments by 1 / sqrt(eigenvalue + eps), and minus these.
+    """(24, 3, 2, 2) float: eigenvector / sqrt(eigenvalue + eps) of the 2x2 patches' second moments, and the negatives.
 
-    The second moments of `images` (N, 3, H, W) are their covariance where they are normalised to a mean of zero.
+    For `images` (N, 3, H, W) float with a mean of zero, their responses are uncorrelated and have unit variance.
     """
     patches = F.unfold(images, kernel_size=2).transpose(1, 2).reshape(-1, 12)
-    moments = patches.T @ patches / len(patches)
-    eigenvalues, eigenvectors = torch.linalg.eigh(moments)
+    eigenvalues, eigenvectors = torch.linalg.eigh(patches.T @ patches / len(patches))
     filters = (eigenvectors / (eigenvalues + eps).sqrt()).T.reshape(12, 3, 2, 2).flip(0)
     return torch.cat([filters, -filters])
-
-
-def _convolution(inputs: int, outputs: int, kernel: int) -> list[nn.Module]:
-    """Without a bias, and keeping the size of the image: an even kernel looks one pixel further right and down."""
-    padding = kernel // 2 if kernel % 2 else 0
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=padding, bias=False)
-    return [layer] if kernel % 2 else [nn.ZeroPad2d((0, kernel - 1, 0, kernel - 1)), layer]
-
-
-def _norm(channels: int) -> nn.BatchNorm2d:
-    """Its scale stays 1: what follows undoes it, and SGD's high rate for the other parameters is too high for it."""
-    norm = nn.BatchNorm2d(channels, momentum=0.4)
-    norm.weight.requires_grad_(False)
-    return norm

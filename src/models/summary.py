@@ -1,19 +1,21 @@
 """The layer-by-layer table of a network: output shapes, parameters, multiply-adds."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.backends import mha
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
-from src.tables import format_table
+from src.formatting import format_table
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer as it was called: training changes its `parameters`, not `others`: running statistics, frozen ones."""
+    """One call of a layer. `parameters` are trainable; `others` are frozen parameters and running statistics."""
 
     layer: str
     output_shape: tuple[int, ...]
@@ -24,114 +26,96 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows of all layers, in the order of the forward pass, for one image; totals of the whole network."""
+    """The calls of layers in order, and totals of the network; `statistics` are running means and variances."""
 
     rows: tuple[LayerRow, ...]
     parameters: int
     frozen: int
     statistics: int
-
-    @property
-    def multiply_adds(self) -> int:
-        return sum(row.multiply_adds for row in self.rows)
+    multiply_adds: int
 
     def __str__(self) -> str:
-        cells = [
-            (row.layer, " x ".join(map(str, row.output_shape)), _count(row.parameters + row.others),
-             _count(row.multiply_adds))
-            for row in self.rows
-        ]  # fmt: skip
+        cells = []
+        for row in self.rows:
+            shape = " x ".join(map(str, row.output_shape))
+            cells.append((row.layer, shape, f"{row.parameters + row.others:,}", f"{row.multiply_adds:,}"))
         table = format_table(("layer", "output", "parameters", "multiply-adds"), cells, align="<<>>")
+        frozen = f" + {self.frozen:,} frozen" if self.frozen else ""
         return (
-            f"{table}\n{self.parameters:,} trainable parameters{f' + {self.frozen:,} frozen' if self.frozen else ''} + "
-            f"{self.statistics:,} running statistics; "
+            f"{table}\n{self.parameters:,} trainable parameters{frozen} + {self.statistics:,} running statistics; "
             f"{self.multiply_adds / 1e6:,.1f} million multiply-adds per image"
         )
 
 
-def summarise(network: nn.Module, image_size: int) -> Summary:
-    """Runs one grey image (1, 3, image_size, image_size) through `network` and notes every layer it passes.
+def summarize(network: nn.Module, image_size: int) -> Summary:
+    """Runs one gray image (1, 3, image_size, image_size) through `network`, which it does not change.
 
-    An activation stands in the row of the layer before it, as in Keras's own summary. What belongs to no layer, or to
-    layers that did not take part, stands in a last row. The network is left as it was.
+    Multiply-adds are those of convolutions and matrix products, half the operations that PyTorch's FlopCounterMode
+    counts. An activation is named in the row of the layer before it, as in Keras's summary. A last row "(other)" holds
+    what belongs to no layer, or to a layer that was not called.
     """
-    rows: list[LayerRow] = []
-    seen: set[nn.Module] = set()
-
-    def note(layer: nn.Module, _inputs: Any, output: Any) -> None:
-        if not isinstance(output, Tensor):
-            return  # attention gives several; its parameters are in the last row
-        if _is_activation(layer) and rows:
-            rows[-1] = replace(rows[-1], layer=f"{rows[-1].layer} + {_name(layer)}")
-            return
-        rows.append(
-            LayerRow(
-                _name(layer),
-                tuple(output.shape[1:]),
-                0 if layer in seen else _parameters(layer),
-                0 if layer in seen else _frozen(layer) + _statistics(layer),
-                _multiply_adds(layer, output),
-            )
-        )
-        seen.add(layer)
-
-    leaves = [layer for layer in network.modules() if not list(layer.children())]
-    device = next(network.parameters()).device
-    with _in_evaluation_mode(network), torch.no_grad():
-        hooks = [layer.register_forward_hook(note) for layer in leaves]
-        try:
-            network(torch.full((1, 3, image_size, image_size), 0.5, device=device))
-        finally:
-            for hook in hooks:
-                hook.remove()
-    parameters, frozen, statistics = _parameters(network), _frozen(network), _statistics(network)
-    other = parameters - sum(row.parameters for row in rows), frozen + statistics - sum(row.others for row in rows)
+    image = torch.full((1, 3, image_size, image_size), 0.5, device=next(network.parameters()).device)
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        for module in network.modules():
+            stack.callback(setattr, module, "training", module.training)
+        # Attention by fused kernels is not counted, by matrix products it is.
+        stack.callback(mha.set_fastpath_enabled, mha.get_fastpath_enabled())
+        mha.set_fastpath_enabled(False)
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        counter = stack.enter_context(FlopCounterMode(display=False))
+        rows = _record_layers(network, counter, stack)
+        network.eval()(image)
+    parameters, frozen, statistics = _count_numbers(network)
+    multiply_adds = counter.get_total_flops() // 2
+    other = (
+        parameters - sum(row.parameters for row in rows),
+        frozen + statistics - sum(row.others for row in rows),
+        multiply_adds - sum(row.multiply_adds for row in rows),
+    )
     if any(other):
-        rows.append(LayerRow("(other)", (), *other, 0))
-    return Summary(tuple(rows), parameters, frozen, statistics)
+        rows.append(LayerRow("(other)", (), *other))
+    return Summary(tuple(rows), parameters, frozen, statistics, multiply_adds)
 
 
-@contextmanager
-def _in_evaluation_mode(network: nn.Module) -> Iterator[None]:
-    was_training = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(was_training)
+def _record_layers(network: nn.Module, counter: FlopCounterMode, stack: ExitStack) -> list[LayerRow]:
+    """A list to which every call of a layer adds a row, until `stack` is closed."""
+    rows: list[LayerRow] = []
+    layers = [m for m in network.modules() if isinstance(m, nn.MultiheadAttention) or not list(m.children())]
+    numbers = {layer: _count_numbers(layer) for layer in layers}
+    flops_before: dict[nn.Module, int] = {}
+
+    def enter(layer: nn.Module, _inputs: Any) -> None:
+        flops_before[layer] = counter.get_total_flops()
+
+    def leave(layer: nn.Module, _inputs: Any, output: Any) -> None:
+        output = output[0] if isinstance(output, tuple) else output  # attention: output and weights
+        if rows and _is_activation(layer):
+            rows[-1] = replace(rows[-1], layer=f"{rows[-1].layer} + {_name(layer)}")
+        elif isinstance(output, Tensor):
+            parameters, frozen, statistics = numbers.pop(layer, (0, 0, 0))  # nothing at a layer's later calls
+            multiply_adds = (counter.get_total_flops() - flops_before[layer]) // 2
+            rows.append(LayerRow(_name(layer), tuple(output.shape[1:]), parameters, frozen + statistics, multiply_adds))
+
+    for layer in layers:
+        stack.enter_context(layer.register_forward_pre_hook(enter))
+        stack.enter_context(layer.register_forward_hook(leave))
+    return rows
 
 
 def _is_activation(layer: nn.Module) -> bool:
-    return type(layer).__module__ == "torch.nn.modules.activation" or "Sigmoid" in type(layer).__name__
+    in_torch = type(layer).__module__ == "torch.nn.modules.activation" and not isinstance(layer, nn.MultiheadAttention)
+    return in_torch or "Sigmoid" in type(layer).__name__
 
 
 def _name(layer: nn.Module) -> str:
     if isinstance(layer, nn.Conv2d):
         return f"Conv2d {layer.kernel_size[0]}x{layer.kernel_size[1]}"
-    if isinstance(layer, nn.Dropout):
-        return f"Dropout {layer.p:g}"
-    return type(layer).__name__
+    return f"Dropout {layer.p:g}" if isinstance(layer, nn.Dropout) else type(layer).__name__
 
 
-def _parameters(module: nn.Module) -> int:
-    """Numbers that training changes."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-
-def _frozen(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters() if not p.requires_grad)
-
-
-def _statistics(module: nn.Module) -> int:
-    """Running means and variances (not `num_batches_tracked`)."""
-    return sum(buffer.numel() for buffer in module.buffers() if buffer.is_floating_point())
-
-
-def _multiply_adds(layer: nn.Module, output: Tensor) -> int:
-    if isinstance(layer, nn.Conv2d | nn.Linear):
-        return output[0].numel() * layer.weight[0].numel()
-    return 0
-
-
-def _count(number: int) -> str:
-    return f"{number:,}"
+def _count_numbers(module: nn.Module) -> tuple[int, int, int]:
+    """Trainable parameters, frozen ones, and running means and variances (without `num_batches_tracked`)."""
+    parameters = sum(weight.numel() for weight in module.parameters() if weight.requires_grad)
+    frozen = sum(weight.numel() for weight in module.parameters() if not weight.requires_grad)
+    return parameters, frozen, sum(buffer.numel() for buffer in module.buffers() if buffer.is_floating_point())

@@ -1,1 +1,1 @@
-"""What torch.optim lacks: learning-rate schedules as functions of the epoch."""
+"""Parameter groups, the Muon optimizer and learning-rate schedules."""

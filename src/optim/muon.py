@@ -1,6 +1,7 @@
-"""Muon for the filters of convolutions, SGD for everything else: one optimizer to the training loop."""
+"""Muon for the filters of convolutions and SGD for all other weights, as one optimizer."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,32 +9,29 @@ from torch.optim import Optimizer
 
 from src.hardware import computes_bf16
 
-# Of the quintic that drives all singular values to about 1 within a few steps (Jordan et al. 2024).
-QUINTIC = (3.4445, -4.7750, 2.0315)
-
 
 class Muon(Optimizer):
-    """Steps along the orthogonalised momentum of each filter bank, the rest along Nesterov's momentum.
+    """Orthogonalized Nesterov momentum for filters, SGD with Nesterov momentum for the rest.
 
     Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; for convolutions as in the CIFAR
-    speedruns ("94% on CIFAR-10 in 3.29 seconds", Jordan 2024, and its successors): a filter bank (out, in, h, w) is a
-    matrix (out, in * h * w), kept at a root mean square of 1 / sqrt(in * h * w) per filter. `torch.optim.Muon` takes
-    matrices only.
+    speedruns (Jordan 2024): filters (out, in, h, w) are a matrix (out, in * h * w), rescaled to a Frobenius norm of
+    sqrt(out) before each step. `torch.optim.Muon` takes 2-D weights only.
 
     Args:
-        params: parameters; those of four dimensions are filter banks.
-        lr: of the filters, whose updates have singular values of about 1.
-        momentum: of the filters.
-        newton_schulz_steps: iterations of the orthogonalisation.
+        params: weights, or parameter groups (`src.optim.build.parameter_groups`) with `weight_decay` as the only other
+            key. Weights of four dimensions are filters.
+        lr, momentum: of the filters; their updates have singular values close to 1.
+        newton_schulz_steps: iterations of the orthogonalization.
         sgd_lr, sgd_momentum: of the rest: biases, norms, dense layers.
-        weight_decay: of the rest, times its lr (decoupled). Filters need none: their size is fixed.
+        weight_decay: of the rest in groups without a value of their own; decoupled: the factor 1 - sgd_lr *
+            weight_decay per step. Filters have none, since their norm is fixed.
 
-    Raises ValueError for values that no step can be made with, and for a network without filters.
+    Raises ValueError for a value out of its range, and where `params` has no filters.
     """
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float,
         momentum: float,
         newton_schulz_steps: int,
@@ -42,66 +40,59 @@ class Muon(Optimizer):
         weight_decay: float,
     ) -> None:
         for name, value in (("lr", lr), ("sgd_lr", sgd_lr), ("weight_decay", weight_decay)):
-            _require(value >= 0, f"{name}={value} must not be negative")
+            if not value >= 0:  # nor NaN
+                raise ValueError(f"{name}={value} must not be negative")
         for name, value in (("momentum", momentum), ("sgd_momentum", sgd_momentum)):
-            _require(0 <= value < 1, f"{name}={value} must lie in [0, 1)")
-        _require(newton_schulz_steps >= 1, f"newton_schulz_steps={newton_schulz_steps} must be at least 1")
+            if not 0 <= value < 1:
+                raise ValueError(f"{name}={value} must lie in [0, 1)")
+        if newton_schulz_steps < 1:
+            raise ValueError(f"newton_schulz_steps={newton_schulz_steps} must be at least 1")
         params = list(params)
-        filters = [weight for weight in params if weight.ndim == 4]
-        others = [weight for weight in params if weight.ndim != 4]
-        _require(bool(filters), "the network has no convolutions that are trained; take optimizer=sgd or adam")
+        given = params if params and isinstance(params[0], dict) else [{"params": params}]
+        filters = [weight for group in given for weight in group["params"] if weight.ndim == 4]
+        if not filters:
+            raise ValueError("the network has no convolutions that are trained; take optimizer=sgd or adam")
+        groups = [{"params": filters, "lr": lr, "momentum": momentum, "weight_decay": 0.0}]
+        for group in given:
+            rest = [weight for weight in group["params"] if weight.ndim != 4]
+            groups.append({**group, "params": rest, "lr": sgd_lr, "momentum": sgd_momentum})
         self.newton_schulz_steps = newton_schulz_steps
-        groups = [
-            {"params": filters, "lr": lr, "momentum": momentum, "weight_decay": 0.0},
-            {"params": others, "lr": sgd_lr, "momentum": sgd_momentum, "weight_decay": weight_decay},
-        ]
-        super().__init__(groups, {})
+        super().__init__(groups, {"weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
-        """One update of every parameter that has a gradient."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        filters, others = self.param_groups
-        dtype = torch.bfloat16 if computes_bf16(filters["params"][0].device) else torch.float32  # precise enough
-        for weight in filters["params"]:
-            if weight.grad is not None:
-                update = orthogonalise(self._nesterov(weight, filters["momentum"]), self.newton_schulz_steps, dtype)
-                weight.mul_(len(weight) ** 0.5 / weight.norm()).add_(update, alpha=-filters["lr"])
-        for weight in others["params"]:
-            if weight.grad is not None:
-                weight.mul_(1 - others["lr"] * others["weight_decay"])
-                weight.add_(self._nesterov(weight, others["momentum"]), alpha=-others["lr"])
-        return loss
-
-    def _nesterov(self, weight: Tensor, momentum: float) -> Tensor:
-        """The gradient with the momentum that it will have once it is in it (Sutskever et al. 2013)."""
-        state = self.state[weight]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(weight)
-        buffer = state["momentum_buffer"].mul_(momentum).add_(weight.grad)
-        return weight.grad.add(buffer, alpha=momentum)
+    def step(self) -> None:
+        """One update of every weight that has a gradient."""
+        # bfloat16 is precise enough for orthogonalization
+        dtype = torch.bfloat16 if computes_bf16(self.param_groups[0]["params"][0].device) else torch.float32
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(weight)
+                buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(weight.grad)
+                update = weight.grad.add(buffer, alpha=group["momentum"])  # Nesterov's (Sutskever et al. 2013)
+                if weight.ndim == 4:
+                    update = orthogonalize(update, self.newton_schulz_steps, dtype)
+                    weight.mul_(len(weight) ** 0.5 / weight.norm())
+                else:
+                    weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.add_(update, alpha=-group["lr"])
 
 
-def orthogonalise(filters: Tensor, steps: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(out, ...) -> the same shape, as a matrix with its singular values moved close to 1, its singular vectors kept.
+def orthogonalize(filters: Tensor, steps: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The matrix (out, in * h * w) of `filters` (out, in, h, w) with its singular values moved close to 1.
 
-    Newton-Schulz iteration, computed in `dtype`.
+    Singular vectors, shape and dtype stay the same. `steps` of an odd quintic (Newton-Schulz), computed in `dtype`.
     """
-    matrix = filters.reshape(len(filters), -1).to(dtype)
+    matrix = filters.flatten(1).to(dtype)
     matrix = matrix / (matrix.norm() + 1e-7)
     tall = matrix.shape[0] > matrix.shape[1]
-    if tall:
+    if tall:  # the iteration's products are smaller for the transposed matrix
         matrix = matrix.T
-    a, b, c = QUINTIC
+    a, b, c = 3.4445, -4.7750, 2.0315  # of Jordan et al. 2024: a few steps suffice
     for _ in range(steps):
         gram = matrix @ matrix.T
         matrix = a * matrix + (b * gram + c * gram @ gram) @ matrix
     return (matrix.T if tall else matrix).reshape(filters.shape).to(filters.dtype)
-
-
-def _require(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise ValueError(otherwise)

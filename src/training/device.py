@@ -1,22 +1,29 @@
 """Where a run computes, in which precision and memory layout."""
 
 import contextlib
+import os
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
 
 import torch
 from torch import nn
 
+from src.config import TrainerConfig
 from src.errors import UserError
 from src.hardware import computes_bf16, keep_freed_memory
-from src.schemas import TrainerConfig
-from src.training.gpus import claim_gpu
+from src.lock import try_lock
 
 _DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+GPU_LOCKS = Path(tempfile.gettempdir()) / f"cifarlab-gpus-{os.getuid()}"
+_claimed: dict[Path, tuple[int, TextIO]] = {}  # an open file keeps its lock as long as this process lives
 
 
 @dataclass(frozen=True)
 class Placement:
-    """`autocast_dtype` None means fp32 throughout."""
+    """A device with precision and memory layout; `autocast_dtype` None means fp32 throughout."""
 
     device: torch.device
     autocast_dtype: torch.dtype | None
@@ -27,8 +34,8 @@ class Placement:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.autocast_dtype)
 
-    def place(self, network: nn.Module) -> nn.Module:
-        return network.to(self.device, memory_format=self.memory_format)
+    def place(self, model: nn.Module) -> nn.Module:
+        return model.to(self.device, memory_format=self.memory_format)
 
     @property
     def needs_scaler(self) -> bool:
@@ -37,6 +44,7 @@ class Placement:
 
     @property
     def description(self) -> str:
+        """ "CPU, 2 threads, fp32"."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         precision = next(name for name, dtype in _DTYPES.items() if dtype == self.autocast_dtype)
         count = torch.get_num_threads()
@@ -44,29 +52,45 @@ class Placement:
         return f"{name}{threads}, {precision}"
 
 
-def choose_placement(settings: TrainerConfig) -> Placement:
-    """Resolves every `auto`, and tunes the process to the device: cuDNN's choice of kernels, or what malloc keeps.
+def choose_placement(config: TrainerConfig) -> Placement:
+    """Resolves every `auto`, and tunes the process to the device: cuDNN's choice of kernels, or malloc on a CPU.
 
-    Raises UserError for a device or precision that this machine has not.
+    Raises UserError for a device or precision that this machine does not have.
     """
-    device = torch.device(_device_name(settings.device))
+    device = torch.device(_device_type(config.device))
     if device.type == "cuda" and torch.cuda.device_count() > 1:
         device = torch.device("cuda", claim_gpu(torch.cuda.device_count()))
         torch.cuda.set_device(device)
-    precision = settings.precision
-    if precision in ("auto", "fast"):
-        precision = _fastest_precision(device, bf16_on_cpu=precision == "fast")
+    precision = config.precision
+    if precision in ("auto", "bf16_if_supported"):
+        precision = _fastest_precision(device, bf16_on_cpu=precision == "bf16_if_supported")
     if precision == "fp16" and device.type == "cpu":
-        raise UserError("trainer.precision=fp16 is for CUDA devices; on a CPU use fp32, or bf16 where it has it.")
+        raise UserError("trainer.precision=fp16 is for CUDA devices; on a CPU use fp32 or bf16_if_supported.")
     if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True  # the shapes hardly ever change: trying out the kernels pays
+        torch.backends.cudnn.benchmark = True  # shapes hardly ever change: trying out the kernels pays
     else:
         keep_freed_memory()  # nor do the sizes of what each step allocates
-    channels_last = settings.memory_format != "contiguous"
+    channels_last = config.memory_format != "contiguous"
     return Placement(device, _DTYPES[precision], torch.channels_last if channels_last else torch.contiguous_format)
 
 
-def _device_name(wanted: str) -> str:
+def claim_gpu(count: int, locks: Path = GPU_LOCKS) -> int:
+    """The first of `count` GPUs that no other process has claimed; where all are taken, one that is shared.
+
+    A process keeps the GPU that it was given first, so that the runs of a sequential sweep stay on one.
+    """
+    if locks in _claimed:
+        return _claimed[locks][0]
+    locks.mkdir(exist_ok=True)
+    for index in range(count):
+        file = try_lock(locks / str(index))
+        if file is not None:
+            _claimed[locks] = (index, file)
+            return index
+    return os.getpid() % count
+
+
+def _device_type(wanted: str) -> str:
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         raise UserError("trainer.device=cuda, but PyTorch finds no CUDA device here; use trainer.device=cpu or auto.")

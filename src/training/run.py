@@ -1,223 +1,146 @@
-"""One training run from its config to its folder of results."""
+"""The story of one run: data, model, training, evaluation; its folder tells all of it afterwards."""
 
-import traceback
-from datetime import datetime
 from functools import partial
-from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 
-from src.config import typed
-from src.data.images import LabelledImages, fingerprint
-from src.data.loading import AUGMENTATION
-from src.data.seeds import make_generator
+from src.config import RunConfig
+from src.data.dataset import fingerprint
 from src.data.split import Splits
-from src.errors import Interrupted, UserError
-from src.models.summary import Summary, summarise
-from src.overrides import exact_command
-from src.results.board import Board
-from src.results.environment import describe_environment
-from src.results.history import write_history
-from src.results.run_folder import RunFolder, write_text
-from src.results.terminal import LiveTable, Terminal
-from src.training.checkpoint import Progress, load_checkpoint, require_base, restore
-from src.training.closing import close_run, close_rung
-from src.training.device import Placement, choose_placement
-from src.training.features import cached, can_be_cached
-from src.training.interruption import StopRequest, stop_on_signals
-from src.training.learner import Learner, Preprocess
-from src.training.loop import fit
-from src.training.prepare import fit_to_data, load_data, make_learner, make_loader, make_network
-from src.training.session import Run
-from src.training.sizes import work_until
-from src.training.warm_start import seen_by_base
-from src.training.wording import heading, next_commands, reason_of, resume_command
-
-WATCHED = {
-    "holdout": "val: images held out of the training set; * the best epoch so far",
-    "fold": "val: the fold held out of the training set; * the best epoch so far",
-    "test": "val: the TEST set, watched every epoch (the report's protocol); nothing may be chosen by it",
-    "none": "no validation: all training images are trained on, and the last epoch is evaluated",
-}
+from src.loggers.base import RunStart
+from src.models.summary import Summary, summarize
+from src.run_dir import RunDir, Status, StopReason, write_text
+from src.targets import build
+from src.training.artifacts import save_figures, save_predictions
+from src.training.build import build_model, build_preprocess, initialize_from_data, load_splits
+from src.training.checkpoint import load_checkpoint, restore
+from src.training.device import choose_placement
+from src.training.ending import end, recorded, started
+from src.training.environment import describe_environment
+from src.training.feature_cache import can_cache, load_or_compute_features
+from src.training.final_eval import Evaluation, evaluate_at_pause, evaluate_run, metrics_table, num_evaluated
+from src.training.finetune import count_seen_by_base, freeze, load_base_weights
+from src.training.inference import Classifier, NoPreprocess
+from src.training.messages import heading, log, log_messages, next_commands, resume_command
+from src.training.progressive_resizing import cost_until
+from src.training.signals import stop_on_signals
+from src.training.trainer import Trainer
 
 
-def execute(config: DictConfig, folder: RunFolder, quiet: bool = False) -> None:
-    """Trains, or goes on training, in `folder`, and leaves result.json there however it ends.
+def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None:
+    """Trains from where the run in `run_dir` stands, to its end or to the end of epoch `pause_at`, and evaluates it.
 
-    With `quiet` only the run's log is written.
-
-    While it trains the status is "running"; a run that was killed keeps it. Raises UserError for what the user can
-    mend, Interrupted after a signal.
+    result.json says "running" meanwhile, and how it ended afterwards. Raises UserError for what the user can mend,
+    Interrupted after a signal.
     """
-    before = folder.load_result()
-    facts: dict[str, Any] = {
-        "seed": config.seed,
-        "started": before.get("started") or datetime.now().isoformat(timespec="seconds"),
-        "commands": [*before.get("commands", []), exact_command()],
-        "rungs": before.get("rungs", {}),
-    }
-    terminal, progress = Terminal(folder.log, quiet), Progress()
-    _record(folder, "running", progress, facts)
-    try:
-        with stop_on_signals() as stop:
-            train_and_evaluate(config, folder, terminal, progress, stop, facts)
-            status = "paused" if facts["stopped_by"] == "pause" else "completed"
-            _record(folder, status, progress, facts)
-    except Interrupted:
-        _record(folder, "interrupted", progress, facts)
-        terminal.say(f"\ninterrupted, everything is saved; go on with:\n  {resume_command(folder)}")
-        raise
-    except Exception as error:
-        reason = reason_of(error, config)
-        _record(folder, "failed", progress, facts, reason=str(reason or f"{type(error).__name__}: {error}"))
-        if reason:
-            raise reason from error
-        with folder.log.open("a") as log:
-            log.write(traceback.format_exc())
-        raise
-    if status == "paused":
-        terminal.say(f"paused after epoch {progress.epoch}, as pause_at says; {resume_command(folder)} goes on")
-    else:
-        commands = "\n".join(f"  {line}" for line in next_commands(folder))
-        terminal.say(f"\neverything is in {folder.path}; next:\n{commands}")
-    stop.raise_if_asked()  # it came too late for this run, but not for the rest of a sweep
-
-
-def train_and_evaluate(
-    config: DictConfig,
-    folder: RunFolder,
-    terminal: Terminal,
-    progress: Progress,
-    stop: StopRequest,
-    facts: dict[str, Any],
-) -> None:
-    """The run itself. `progress` and `facts`, for result.json, are filled as they become known."""
-    data, settings = typed(config)
-    placement = choose_placement(settings)
-    splits = load_data(config)
-    folder.save_config(config)
-    network = make_network(config, placement)
-    fit_to_data(network, config, splits.train, placement)
-    on_features = can_be_cached(network, config, len(splits.dataset.train) + len(splits.dataset.test))
-    inputs = splits
-    if on_features:
-        inputs = cached(splits, network, config, placement, terminal.say, stop.raise_if_asked)
-    loader, augmentation = make_loader(config, inputs.train, placement)
-    learner = make_learner(config, network, placement, augmentation, len(loader), on_features)
-    summary = summarise(network, data.image_size)
-    write_text(folder.summary, f"{summary}\n")
-    facts |= _known_at_the_start(config, splits, summary, placement)
-    _record(folder, "running", progress, facts)
-    terminal.say(heading(config, folder, splits, placement.description))
-    terminal.say(f"\n{summary}\n")
-
-    if folder.checkpoint("last").exists():
-        resume_from(folder, learner, progress, facts["data"]["fingerprint"], config.init.run)
-        terminal.say(f"going on after epoch {progress.epoch}, batch {progress.batch}\n")
-
-    watched = inputs.test if data.validation == "test" else inputs.validation
-    table = _live_table(terminal, config, len(loader), len(watched or ()) / len(splits.train))
-    with Board(folder.path, purge_step=progress.epoch + 1 if progress.step else 0) as board:
-        if progress.step == 0:
-            board.opening(OmegaConf.to_yaml(config), str(summary), _as_trained(config, splits.train, placement))
-        run = Run(
-            learner=learner,
-            loader=loader,
-            validation=watched.to(placement.device) if watched else None,
-            classes=splits.classes,
-            seed=config.seed,
-            settings=settings,
-            pause_at=config.pause_at,
-            chooses_checkpoint=data.chooses_checkpoint,
-            closing_images=_closing_images(splits, settings.both_sides),
-            folder=folder,
-            fingerprint=facts["data"]["fingerprint"],
-            observers=(table, board),
-            stop=stop,
-        )
-        with table:
-            facts["stopped_by"] = fit(run, progress)
-        if facts["stopped_by"] == "pause":
-            facts |= close_rung(run)
-            facts["rungs"][str(config.pause_at)] = {"metrics": facts["metrics"]}
+    with log_messages(run_dir, "console" in config.logger), recorded(run_dir, config), stop_on_signals() as stop:
+        placement = choose_placement(config.trainer)
+        splits = load_splits(config)
+        model = build_model(config, len(splits.classes.names), placement)
+        if config.init.run:
+            load_base_weights(model, config.init)
+            freeze(model, config.init)
         else:
-            facts |= close_run(run, progress, splits, inputs, config, board, terminal)
-
-
-def _live_table(terminal: Terminal, config: DictConfig, batches: int, watched_share: float) -> LiveTable:
-    data, settings = typed(config)
-    work = partial(work_until, settings=settings, image_size=data.image_size)
-    return LiveTable(terminal, settings.epochs, batches, watched_share, WATCHED[data.validation], work)
-
-
-def resume_from(folder: RunFolder, learner: Learner, progress: Progress, fingerprint: str, base: str | None) -> None:
-    """Puts everything into the state of the last checkpoint.
-
-    Raises UserError where the data, or the frozen part of `base`, has changed since.
-    """
-    content = load_checkpoint(folder.checkpoint("last"))
-    if content["fingerprint"] != fingerprint:
-        raise UserError(
-            f"the data is no longer that which {folder.path} began with (fingerprint {fingerprint} instead of "
-            f"{content['fingerprint']}); put back what data.root held, or start a new run."
+            initialize_from_data(model, config, splits.train, placement)
+        classifier = Classifier(model, build_preprocess(config, placement), placement, config.init.freeze)
+        inputs = splits
+        if can_cache(model, config, len(splits.dataset.train) + len(splits.dataset.test)):
+            inputs = load_or_compute_features(splits, classifier, config, stop.raise_if_asked)
+            preprocess = NoPreprocess([0, 0, 0], [1, 1, 1], placement)
+            classifier = Classifier(model, preprocess, placement, config.init.freeze, on_features=True)
+        trainer = Trainer(
+            config,
+            classifier,
+            inputs,
+            run_dir,
+            fingerprint(splits.train, splits.validation, splits.test),
+            [build(node, f"logger.{name}") for name, node in config.logger.items()],
+            stop,
         )
-    require_base(content, learner.frozen_hash, base)
-    restore(content, learner, progress)
-    write_history(folder.history, progress.history)
+        start = announce(trainer, splits, summarize(model, config.data.image_size))
+        with started(trainer.loggers, start):
+            stopped_by = trainer.fit(pause_at)
+            if stopped_by == StopReason.PAUSE:
+                record_pause(run_dir, evaluate_at_pause(trainer), trainer.state.epoch)
+            else:
+                evaluate_and_finish(trainer, splits, stopped_by)
+    stop.raise_if_asked()  # too late for this run, but not for the rest of a sweep
 
 
-def _known_at_the_start(config: DictConfig, splits: Splits, summary: Summary, placement: Placement) -> dict[str, Any]:
-    return {
-        "parameters": summary.parameters,
-        "running_statistics": summary.statistics,
-        "multiply_adds": summary.multiply_adds,
-        "data": {
+def announce(trainer: Trainer, splits: Splits, summary: Summary) -> RunStart:
+    """Writes what is known before the first step, says it, and restores the last checkpoint where there is one."""
+    config, run_dir = trainer.config, trainer.run_dir
+    device = trainer.classifier.placement.description
+    write_text(run_dir.summary_file, f"{summary}\n")
+    run_dir.update_result(
+        parameters=summary.parameters,
+        running_statistics=summary.statistics,
+        multiply_adds=summary.multiply_adds,
+        data={
             "source": config.data.source["_target_"],
             "validation": config.data.validation,
             "train_images": len(splits.train),
             "validation_images": len(splits.validation or ()),
             "test_images": len(splits.test),
-            "seen_by_base": _seen(splits, config),
-            "fingerprint": fingerprint(splits.train, splits.validation, splits.test),
+            "seen_by_base": count_seen_by_base(splits, config),
+            "fingerprint": trainer.fingerprint,
         },
-        "environment": describe_environment(placement.description),
-    }
-
-
-def _as_trained(config: DictConfig, train: LabelledImages, placement: Placement) -> torch.Tensor:
-    """The first 32 training images of the run as the network gets them, before normalisation."""
-    loader, augmentation = make_loader(config, train, placement)
-    images, _ = next(iter(loader.batches(0)))
-    draws = augmentation.draw(make_generator(config.seed, 0, 0, AUGMENTATION, device=images.device), len(images))
-    return augmentation(Preprocess([0, 0, 0], [1, 1, 1], placement).pixels(images), draws)[:32]
-
-
-def _closing_images(splits: Splits, both_sides: bool) -> int:
-    unseen = len(splits.validation or ()) + len(splits.test)
-    return len(splits.train) + unseen * (2 if both_sides else 1)
-
-
-def _seen(splits: Splits, config: DictConfig) -> int:
-    """How many of the images that validate had trained the base: they make its heads look better than they are."""
-    if splits.validation_indices is None:
-        return 0
-    return int(torch.isin(splits.validation_indices, seen_by_base(splits.dataset, config)).sum())
-
-
-def _record(
-    folder: RunFolder, status: str, progress: Progress, facts: dict[str, Any], reason: str | None = None
-) -> None:
-    folder.save_result(
-        {
-            "status": status,
-            **({"reason": reason} if reason else {}),
-            "epochs": progress.epoch,
-            "steps": progress.step,
-            "seconds": round(progress.seconds, 3),
-            "best_epoch": progress.best_epoch or None,
-            "best_val_top1": progress.best_top1,
-            **facts,
-            "updated": datetime.now().isoformat(timespec="seconds"),
-        }
+        environment=describe_environment(device),
     )
+    log.info(heading(config, run_dir.load_result().get("choices", {}), run_dir, splits, device))
+    last_size = trainer.loader.plan.sizes[-1]
+    if last_size > config.data.batch_size:
+        log.info(f"the last batch of an epoch has {last_size} images: a single one would be left over")
+    log.info(f"\n{summary}\n")
+    if run_dir.checkpoint("last").exists():
+        restore(load_checkpoint(run_dir.checkpoint("last")), trainer)
+        log.info(f"continuing after epoch {trainer.state.epoch}, batch {trainer.state.batch}\n")
+    schedule, image_size = config.trainer.progressive_resizing, config.data.image_size
+    return RunStart(
+        run_dir=run_dir,
+        config=config,
+        summary=str(summary),
+        history=trainer.state.history,
+        num_batches=len(trainer.loader),
+        val_share=len(trainer.validation or ()) / len(splits.train),
+        time_share=partial(cost_until, schedule=schedule, image_size=image_size),
+        sample_images=sample_images(trainer, splits),
+    )
+
+
+def evaluate_and_finish(trainer: Trainer, splits: Splits, stopped_by: StopReason) -> None:
+    """Evaluates the run, completes result.json, then draws: a picture that fails changes no result."""
+    run_dir, config, history = trainer.run_dir, trainer.config, trainer.state.history
+    count = num_evaluated(splits, config.trainer.tta_flip)
+    log.info(f"\nevaluating on {count:,} images ...")
+    evaluation = evaluate_run(trainer)
+    for row in history:
+        is_evaluated = row["epoch"] == evaluation.epoch and evaluation.is_epoch_end
+        row["clean_train_top1"] = evaluation.metrics["train"].top1 if is_evaluated else None
+    save_predictions(run_dir, evaluation.test_logits, splits)
+    run_dir.update_result(status=Status.COMPLETED, stopped_by=stopped_by, **evaluation.as_result())
+    shown = {part: m for part, m in evaluation.metrics.items() if part != "val" or splits.validation}
+    table = metrics_table(shown, evaluation.tta_flip)
+    log.info(f"{evaluation.checkpoint} checkpoint (epoch {evaluation.epoch}):\n\n{table}")
+    watches_test = config.data.validation == "test"
+    figures = save_figures(run_dir, history, splits, evaluation.test_logits, watches_test)
+    for logger in trainer.loggers:
+        end(logger.on_run_end, history, evaluation.metrics, figures)
+    log.info(f"\neverything is in {run_dir.path}; next:\n{next_commands(run_dir)}")
+
+
+def record_pause(run_dir: RunDir, evaluation: Evaluation, epoch: int) -> None:
+    """Adds the rung to result.json: by it a search decides whether the run continues."""
+    facts = evaluation.as_result()
+    rungs = run_dir.load_result().get("rungs", {}) | {str(epoch): {"metrics": facts["metrics"]}}
+    run_dir.update_result(status=Status.PAUSED, stopped_by=StopReason.PAUSE, rungs=rungs, **facts)
+    log.info(f"paused after epoch {epoch}, as pause_at says; {resume_command(run_dir)} continues")
+
+
+def sample_images(trainer: Trainer, splits: Splits) -> torch.Tensor:
+    """The first 32 training images of the run, (32, 3, H, W) float32 in [0, 1], augmented as in training."""
+    if trainer.classifier.on_features:
+        return splits.train.images[:32] / 255
+    images, _ = next(iter(trainer.loader.batches(0)))
+    params = trainer.draw_augmentation(images)
+    return trainer.augmentation(trainer.classifier.preprocess.to_float(images), params)[:32]

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from src.data.images import Classes, ImageDataset, LabelledImages
+from src.config import DataConfig
+from src.data.dataset import Classes, ImageDataset, LabeledImages
 from src.data.split import fold, holdout, limit, split
 from src.errors import UserError
-from src.schemas import DataConfig
 
 LABELS = torch.arange(10).repeat_interleave(20)[torch.randperm(200, generator=torch.Generator().manual_seed(0))]
 
@@ -46,7 +46,7 @@ def test_impossible_splits_are_refused(call, complaint):
 
 def dataset() -> ImageDataset:
     images = torch.arange(200, dtype=torch.uint8).view(200, 1, 1, 1).expand(200, 3, 2, 2)
-    data = LabelledImages(images, LABELS)
+    data = LabeledImages(images, LABELS)
     return ImageDataset(data, data, Classes(tuple("abcdefghij")))
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from src.data.images import fingerprint
+from src.data.dataset import fingerprint
 from src.data.synthetic import synthetic
 from src.errors import UserError
 

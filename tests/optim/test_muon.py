@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from src.hardware import computes_bf16
-from src.optim.muon import Muon, orthogonalise
+from src.optim.muon import Muon, orthogonalize
 
 SETTINGS = {"lr": 0.1, "momentum": 0.6, "newton_schulz_steps": 3, "sgd_lr": 0.2, "sgd_momentum": 0.85,
             "weight_decay": 0.0}  # fmt: skip
@@ -20,9 +20,9 @@ def with_gradients(*shapes, seed=0):
 
 
 @pytest.mark.parametrize("shape", [(16, 8, 3, 3), (64, 4, 1, 1), (8, 3, 2, 2)])
-def test_orthogonalised_filters_keep_their_directions_and_lose_their_scales(shape):
+def test_orthogonalized_filters_keep_their_directions_and_lose_their_scales(shape):
     filters = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    result = orthogonalise(filters, steps=5)
+    result = orthogonalize(filters, steps=5)
     assert result.shape == shape and result.dtype == torch.float32
     left, _, right = torch.linalg.svd(filters.reshape(len(filters), -1), full_matrices=False)
     turned = left.T @ result.reshape(len(filters), -1) @ right.T
@@ -30,14 +30,14 @@ def test_orthogonalised_filters_keep_their_directions_and_lose_their_scales(shap
     assert turned.diagonal().min() > 0.6 and turned.diagonal().max() < 1.3
 
 
-def test_orthogonalisation_does_not_see_the_scale():
+def test_orthogonalization_does_not_see_the_scale():
     filters = torch.randn(6, 5, 3, 3, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(orthogonalise(filters, 3), orthogonalise(1000 * filters, 3), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(orthogonalize(filters, 3), orthogonalize(1000 * filters, 3), rtol=1e-3, atol=1e-4)
 
 
 def test_bfloat16_is_precise_enough_for_the_iteration():
     filters = torch.randn(32, 16, 3, 3, generator=torch.Generator().manual_seed(0))
-    exact, rough = orthogonalise(filters, 3), orthogonalise(filters, 3, torch.bfloat16)
+    exact, rough = orthogonalize(filters, 3), orthogonalize(filters, 3, torch.bfloat16)
     assert rough.dtype == torch.float32 and 0 < (rough - exact).norm() / exact.norm() < 0.03
 
 
@@ -47,7 +47,7 @@ def test_filters_have_a_fixed_size_before_each_step():
     gradient = filters.grad.clone()
     Muon([filters], **SETTINGS).step()
     dtype = torch.bfloat16 if computes_bf16(filters.device) else torch.float32
-    update = orthogonalise(gradient * 1.6, 3, dtype)  # the first step: the gradient, and 0.6 of itself as momentum
+    update = orthogonalize(gradient * 1.6, 3, dtype)  # the first step: the gradient, and 0.6 of itself as momentum
     torch.testing.assert_close(filters.detach(), direction * 8**0.5 - 0.1 * update)
 
 
@@ -62,6 +62,19 @@ def test_the_rest_steps_as_pytorchs_sgd_does():
         sgd.step()
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_groups_of_parameters_keep_their_own_weight_decay():
+    settings = {**SETTINGS, "weight_decay": 0.5}
+    filters, dense, bias = with_gradients((4, 3, 3, 3), (5, 3), (7,))
+    muon = Muon([{"params": [filters, dense]}, {"params": [bias], "weight_decay": 0.0}], **settings)
+    assert [group["weight_decay"] for group in muon.param_groups] == [0.0, 0.5, 0.0]
+    assert [group["lr"] for group in muon.param_groups] == [0.1, 0.2, 0.2]
+    muon.step()
+    flat, flat_dense, flat_bias = with_gradients((4, 3, 3, 3), (5, 3), (7,))
+    Muon([flat, flat_dense, flat_bias], **settings).step()
+    assert torch.equal(filters, flat) and torch.equal(dense, flat_dense)
+    torch.testing.assert_close(bias, flat_bias + 0.2 * 0.5 * with_gradients((4, 3, 3, 3), (5, 3), (7,))[2])
 
 
 def test_a_schedule_moves_both_rates_and_state_comes_back():
@@ -93,3 +106,10 @@ def test_values_are_checked(settings, problem):
 def test_a_network_without_filters_is_refused():
     with pytest.raises(ValueError, match="no convolutions that are trained"):
         Muon(with_gradients((4, 3)), **SETTINGS)
+
+
+def test_groups_without_filters_are_refused():
+    with pytest.raises(ValueError, match="no convolutions that are trained"):
+        Muon([{"params": with_gradients((4, 3))}, {"params": with_gradients((4,)), "weight_decay": 0.0}], **SETTINGS)
+    with pytest.raises(ValueError, match="no convolutions that are trained"):
+        Muon([], **SETTINGS)

@@ -1,42 +1,52 @@
 """A run that is interrupted and resumed must end where the uninterrupted one ends, bit for bit."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.errors import Interrupted, UserError
-from src.results.history import read_history
-from src.results.run_folder import RunFolder
-from src.training import loop
-from src.training.checkpoint import load_checkpoint
-from src.training.run import execute
-from tests.conftest import SMALL, train_in
+from src.loggers.history_csv import read_history
+from src.run_dir import RunDir
+from src.training.checkpoint import load_checkpoint, restore
+from src.training.inference import Classifier
+from src.training.run import run
+from src.training.signals import StopRequest
+from src.training.trainer import Trainer
+from tests.conftest import create_in, train_in
+from tests.loggers.events import steps_of
 
-TIMES = ("seconds", "images_per_second", "train_seconds", "history")
+TIMES = ("seconds", "images_per_second", "clean_train_top1")
 # Dropout uses torch's global generator, batch norm has running statistics, the schedule and Adam have states.
 SETTINGS = (
+    "data.batch_size=13",  # eight batches an epoch, four steps
     "model.dropout=0.5",
     "model.batch_norm=true",
-    "data.augment=true",
+    "augmentation=affine",
     "scheduler=one_cycle",
     "trainer.epochs=3",
-    "trainer.accumulate=2",
+    "trainer.grad_accumulation_steps=2",
 )
 
 
-def interrupted_at(step: int, config, folder, monkeypatch) -> None:
+def interrupted_at(step: int, run_dir: RunDir, monkeypatch) -> None:
     """Runs until the optimizer has made `step` steps, then does what Ctrl-C does."""
-    genuine = loop.Session.look
+    genuine = Trainer.log_save_or_stop
 
-    def look(self):
-        genuine(self)
-        if self.progress.step == step:
-            self.run.stop.signal_number = 2
+    def log_save_or_stop(self):
+        if self.state.step == step:
+            self.stop.signal_number = 2
+        return genuine(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Session, "look", look)
+        patch.setattr(Trainer, "log_save_or_stop", log_save_or_stop)
         with pytest.raises(Interrupted):
-            execute(config, folder)
+            run(run_dir.load_config(), run_dir)
+
+
+def resumed(run_dir: RunDir) -> None:
+    torch.manual_seed(999)  # the resuming process is another one
+    run(run_dir.load_config(), run_dir)
 
 
 def assert_same(first, second) -> None:
@@ -54,105 +64,89 @@ def assert_same(first, second) -> None:
         assert first == second
 
 
-def history_without_times(folder):
-    return [{key: row[key] for key in row if key not in TIMES} for row in read_history(folder.history)]
+def assert_ends_alike(first: RunDir, second: RunDir, *names: str) -> None:
+    for name in names:
+        assert_same(load_checkpoint(first.checkpoint(name)), load_checkpoint(second.checkpoint(name)))
+    assert_same(read_history(first.history_file), read_history(second.history_file))
 
 
 @pytest.fixture(scope="module")
-def whole(small, tmp_path_factory):
+def whole(tiny, tmp_path_factory):
     """The run that nobody interrupts."""
-    return train_in(tmp_path_factory.mktemp("whole") / "run", small(*SETTINGS))
+    return train_in(tmp_path_factory.mktemp("whole") / "run", tiny(*SETTINGS))
 
 
 @pytest.mark.parametrize("step", [1, 3, 4, 7, 12])  # four steps an epoch: within, at the end of one, at the very end
-def test_resumed_run_ends_where_the_uninterrupted_one_ends(small, whole, tmp_path, monkeypatch, step):
-    folder = new_folder(tmp_path / "resumed")
-    folder.save_config(small(*SETTINGS))
-    interrupted_at(step, small(*SETTINGS), folder, monkeypatch)
-    assert folder.load_result()["status"] == "interrupted"
-    torch.manual_seed(999)  # the resuming process is another one
-    execute(folder.load_config(), folder)
-
-    for name in ("last", "best"):
-        assert_same(load_checkpoint(whole.checkpoint(name)), load_checkpoint(folder.checkpoint(name)))
-    assert history_without_times(whole) == history_without_times(folder)
-    assert folder.load_result()["metrics"] == whole.load_result()["metrics"]
-    for part in ("train", "val"):
-        steps = [event.step for event in EventAccumulator(str(folder.path / part)).Reload().Scalars("loss")]
-        assert steps == [1, 2, 3]
+def test_resumed_run_ends_where_the_uninterrupted_one_ends(tiny, whole, tmp_path, monkeypatch, step):
+    run_dir = create_in(tmp_path / "resumed", tiny(*SETTINGS))
+    interrupted_at(step, run_dir, monkeypatch)
+    assert run_dir.load_result()["status"] == "interrupted"
+    assert load_checkpoint(run_dir.checkpoint("last"))["step"] == step
+    resumed(run_dir)
+    assert_ends_alike(whole, run_dir, "last", "best")
+    assert run_dir.load_result()["metrics"] == whole.load_result()["metrics"]
+    for tag in ("loss/train", "loss/val"):
+        assert steps_of(run_dir.path, tag) == [1, 2, 3]
 
 
-def resumed(folder) -> None:
-    torch.manual_seed(999)
-    execute(folder.load_config(), folder)
-
-
-def test_time_that_runs_out_within_an_epoch_leaves_an_exact_checkpoint(small, whole, tmp_path, monkeypatch):
-    folder = new_folder(tmp_path / "run")
-    folder.save_config(small(*SETTINGS))
+def test_time_that_runs_out_within_an_epoch_leaves_an_exact_checkpoint(tiny, whole, tmp_path, monkeypatch):
+    run_dir = create_in(tmp_path / "run", tiny(*SETTINGS))
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Session, "out_of_time", lambda self: self.progress.step == 6)
-        execute(small(*SETTINGS), folder)
-    result = folder.load_result()
+        patch.setattr(Trainer, "_is_out_of_time", lambda self: self.state.step == 6)
+        run(tiny(*SETTINGS), run_dir)
+    result = run_dir.load_result()
     assert (result["status"], result["stopped_by"], result["epochs"], result["steps"]) == (
         "completed", "max_minutes", 1, 6
     )  # fmt: skip
-    resumed(folder)
-    assert_same(load_checkpoint(whole.checkpoint("last")), load_checkpoint(folder.checkpoint("last")))
-    assert history_without_times(whole) == history_without_times(folder)
-    events = EventAccumulator(str(folder.path)).Reload()
-    assert [event.step for event in events.Scalars("final/test_top1")] == [4]
+    assert steps_of(run_dir.path, "test/accuracy") == [2]
+    resumed(run_dir)
+    assert_ends_alike(whole, run_dir, "last")
+    assert steps_of(run_dir.path, "test/accuracy") == [4]
 
 
-def test_interruption_within_validation_and_within_the_last_evaluation(small, whole, tmp_path, monkeypatch):
-    folder = new_folder(tmp_path / "run")
-    folder.save_config(small(*SETTINGS))
-    evaluations = iter([None, 15, None, None, 2])  # validations of three epochs, one done again; then the test set
+def test_interruption_within_validation_and_within_the_last_evaluation(tiny, whole, tmp_path, monkeypatch):
+    run_dir = create_in(tmp_path / "run", tiny(*SETTINGS))
+    evaluations = iter([None, 15, None, None, 2])  # validations of three epochs, one done again; then the final one
+    requests, genuine = [], Classifier.logits
 
-    def compute(*arguments, **keywords):
-        between = arguments[4] if len(arguments) > 4 else keywords["between_batches"]
-        run = monkeypatch.run
-        run.stop.signal_number = next(evaluations, None)
-        between()
-        return genuine(*arguments, **keywords)
+    @contextmanager
+    def stop_when_asked():
+        requests.append(StopRequest())
+        yield requests[-1]
 
-    class Session(loop.Session):
-        def __init__(self, run, progress):
-            monkeypatch.run = run
-            super().__init__(run, progress)
+    def logits(self, images, between_batches):
+        requests[-1].signal_number = next(evaluations, None)
+        between_batches()
+        return genuine(self, images, between_batches)
 
-    genuine = loop.compute_logits
-    monkeypatch.setattr(loop, "Session", Session)
-    monkeypatch.setattr(loop, "compute_logits", compute)
-    monkeypatch.setattr("src.training.closing.compute_logits", compute)
-    for _ in range(2):
-        with pytest.raises(Interrupted):
-            execute(folder.load_config(), folder)
-        assert folder.load_result()["status"] == "interrupted"
-    resumed(folder)
-    assert_same(load_checkpoint(whole.checkpoint("last")), load_checkpoint(folder.checkpoint("last")))
-    assert history_without_times(whole) == history_without_times(folder)
+    monkeypatch.setattr("src.training.run.stop_on_signals", stop_when_asked)
+    monkeypatch.setattr(Classifier, "logits", logits)
+    for number, epochs in ((15, 1), (2, 3)):
+        with pytest.raises(Interrupted) as interruption:
+            run(run_dir.load_config(), run_dir)
+        assert interruption.value.signal_number == number
+        assert (run_dir.load_result()["status"], run_dir.load_result()["epochs"]) == ("interrupted", epochs)
+    resumed(run_dir)
+    assert_ends_alike(whole, run_dir, "last")
 
 
-def test_a_killed_process_leaves_no_doubled_points(small, tmp_path, monkeypatch):
+def test_a_killed_process_leaves_no_doubled_points(tiny, tmp_path, monkeypatch):
     """Killed between the events of epoch 2 and its checkpoint, epoch 2 is done, and drawn, again."""
-    folder = new_folder(tmp_path / "run")
-    folder.save_config(small(*SETTINGS))
-    genuine = loop.Session.save
+    run_dir = create_in(tmp_path / "run", tiny(*SETTINGS))
+    genuine = Trainer.save
 
     def save(self, name):
-        if self.progress.epoch == 2:
+        if self.state.epoch == 2:
             raise RuntimeError("killed")
         genuine(self, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Session, "save", save)
+        patch.setattr(Trainer, "save", save)
         with pytest.raises(RuntimeError, match="killed"):
-            execute(small(*SETTINGS), folder)
-    resumed(folder)
-    for part in ("train", "val"):
-        steps = [event.step for event in EventAccumulator(str(folder.path / part)).Reload().Scalars("loss")]
-        assert steps == [1, 2, 3]
+            run(tiny(*SETTINGS), run_dir)
+    resumed(run_dir)
+    for tag in ("loss/train", "loss/val"):
+        assert steps_of(run_dir.path, tag) == [1, 2, 3]
 
 
 @pytest.fixture
@@ -160,72 +154,75 @@ def resumes_exactly(trained, tmp_path, monkeypatch):
     """resumes_exactly(config, step): interrupted after `step` steps it ends where it ends uninterrupted."""
 
     def compare(config, step: int) -> None:
-        uninterrupted = trained(config.copy(), "uninterrupted")
-        folder = new_folder(tmp_path / "run")
-        folder.save_config(config)
-        interrupted_at(step, config, folder, monkeypatch)
-        resumed(folder)
-        assert_same(load_checkpoint(uninterrupted.checkpoint("last")), load_checkpoint(folder.checkpoint("last")))
+        uninterrupted = trained(config, "uninterrupted")
+        run_dir = create_in(tmp_path / "run", config)
+        interrupted_at(step, run_dir, monkeypatch)
+        resumed(run_dir)
+        assert_ends_alike(uninterrupted, run_dir, "last")
 
     return compare
 
 
-def test_the_per_image_loader_resumes_within_an_epoch(small, resumes_exactly):
-    one_by_one = ("data.augment=true", "augmentation=trivial_augment", "data.workers=0")
-    resumes_exactly(small(*one_by_one, "trainer.epochs=1"), step=3)
+def test_the_per_image_loader_resumes_within_an_epoch(tiny, resumes_exactly):
+    resumes_exactly(tiny("augmentation=trivial_augment", "data.workers=0", "trainer.epochs=1"), step=3)
 
 
-def test_the_fast_recipe_resumes_within_an_epoch(composed, resumes_exactly):
-    images = [text for text in SMALL if text.startswith("data")]
-    recipe = ("experiment=fast/speedrun63", "model.widths=[8,16,24]", "trainer.sizes=[[0.3,16],[0.6,24]]")
-    resumes_exactly(composed(*images, *recipe, "trainer.precision=bf16", "data.batch_size=64"), step=11)
+def test_the_fast_recipe_resumes_within_an_epoch(config_of, resumes_exactly):
+    images = ("data=synthetic", "data.image_size=24", "data.source.train_images=100", "data.source.test_images=100")
+    recipe = (
+        "experiment=fast/speedrun63",
+        "model.widths=[8,16,24]",
+        "trainer.progressive_resizing=[[0.3,16],[0.6,20]]",
+    )
+    fast = ("trainer.precision=bf16", "data.batch_size=25", "logger=quiet")
+    resumes_exactly(config_of(*images, *recipe, *fast), step=5)
 
 
-def test_other_data_than_the_run_began_with_is_refused(small, tmp_path, monkeypatch):
-    folder = new_folder(tmp_path / "run")
-    folder.save_config(small())
-    interrupted_at(3, small(), folder, monkeypatch)
-    config = folder.load_config()
-    config.data.source.seed = 1
-    with pytest.raises(UserError, match="the data is no longer that which"):
-        execute(config, folder)
+def test_other_data_than_the_run_began_with_is_refused(tiny, tmp_path, monkeypatch):
+    run_dir = create_in(tmp_path / "run", tiny())
+    interrupted_at(3, run_dir, monkeypatch)
+    config = run_dir.load_config()
+    config.data.source["seed"] = 1
+    with pytest.raises(UserError, match=r"the data has changed since .* began"):
+        run(config, run_dir)
 
 
-def test_a_result_names_every_command_and_keeps_its_start(small, tmp_path, monkeypatch):
-    folder = new_folder(tmp_path / "run")
-    folder.save_config(small())
-    interrupted_at(3, small(), folder, monkeypatch)
-    first = folder.load_result()
-    resumed(folder)
-    second = folder.load_result()
-    assert (len(first["commands"]), len(second["commands"])) == (1, 2)
-    assert first["started"] == second["started"] and first["data"] == second["data"]
+def test_everything_that_is_saved_is_restored(tiny, plain, trainer_of):
+    content = load_checkpoint(plain.checkpoint("last"))
+    trainer = trainer_of(tiny())
+    trainer.fingerprint = content["fingerprint"]
+    restore(content, trainer)
+    assert (trainer.state.epoch, trainer.state.step, trainer.scheduler.last_epoch) == (2, 8, 8)
+    assert len(trainer.state.history) == 2 and trainer.state.best_epoch in (1, 2)
+    assert_same(content["model"], trainer.classifier.model.state_dict())
+    assert_same(content["optimizer"], trainer.optimizer.state_dict())
+    assert torch.equal(torch.get_rng_state(), content["random"]["cpu"])
 
 
-def test_checkpoints_hold_plain_containers_and_the_promised_names(small, trained):
-    content = load_checkpoint(trained(small()).checkpoint("last"))
+def test_checkpoints_hold_plain_containers_and_the_promised_names(plain):
+    content = load_checkpoint(plain.checkpoint("last"))
     assert {"model", "optimizer", "epoch", "step"} <= content.keys()
-    assert (content["epoch"], content["step"]) == (2, 16)
+    assert (content["epoch"], content["step"]) == (2, 8)
     assert "head.2.weight" in content["model"]
 
 
-def test_the_first_checkpoint_is_written_before_step_1(small, tmp_path, monkeypatch):
-    def crash(*_arguments):
+def test_the_first_checkpoint_is_written_before_step_1(tiny, tmp_path, monkeypatch):
+    def crash(_trainer):
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(loop, "train_epoch", crash)
-    folder = new_folder(tmp_path / "run")
+    monkeypatch.setattr(Trainer, "train_epoch", crash)
+    run_dir = create_in(tmp_path / "run", tiny())
     with pytest.raises(RuntimeError, match="power cut"):
-        execute(small(), folder)
-    assert load_checkpoint(folder.checkpoint("last"))["step"] == 0
-    assert folder.load_result()["reason"] == "RuntimeError: power cut"
-    assert "Traceback" in folder.log.read_text()
+        run(tiny(), run_dir)
+    assert load_checkpoint(run_dir.checkpoint("last"))["step"] == 0
+    assert run_dir.load_result()["reason"] == "RuntimeError: power cut"
+    assert "Traceback" in run_dir.log_file.read_text()
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all", "half"])
-def test_a_damaged_checkpoint_is_named(small, trained, content):
-    path = trained(small("trainer.epochs=1")).checkpoint("last")
-    path.write_bytes(path.read_bytes()[:1000] if content == "half" else content)
+def test_a_damaged_checkpoint_is_named(plain, tmp_path, content):
+    path = tmp_path / "last.pt"
+    path.write_bytes(plain.checkpoint("last").read_bytes()[:1000] if content == "half" else content)
     with pytest.raises(UserError, match=r"last\.pt is damaged and cannot be read"):
         load_checkpoint(path)
 
@@ -239,9 +236,3 @@ def test_a_state_dict_alone_is_no_checkpoint(tmp_path):
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(UserError, match=r"best\.pt does not exist"):
         load_checkpoint(tmp_path / "best.pt")
-
-
-def new_folder(path):
-    folder = RunFolder(path)
-    folder.path.mkdir()
-    return folder

@@ -1,15 +1,24 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
+from src.config import TrainerConfig
 from src.errors import UserError
-from src.schemas import TrainerConfig
-from src.training.device import choose_placement
+from src.training.device import Placement, choose_placement, claim_gpu
+from tests.conftest import process_environment
 
 
 def test_a_cpu_trains_in_fp32_and_channels_last():
     placement = choose_placement(TrainerConfig(device="cpu"))
     assert (placement.autocast_dtype, placement.memory_format) == (None, torch.channels_last)
     assert not placement.needs_scaler
+
+
+def test_memory_format_contiguous_is_obeyed():
+    placement = choose_placement(TrainerConfig(device="cpu", memory_format="contiguous"))
+    assert placement.memory_format == torch.contiguous_format
 
 
 def test_bf16_autocasts_on_a_cpu_too():
@@ -19,15 +28,23 @@ def test_bf16_autocasts_on_a_cpu_too():
 
 
 @pytest.mark.parametrize(("has_it", "dtype"), [(True, torch.bfloat16), (False, None)])
-def test_fast_is_bf16_on_a_cpu_that_computes_in_it(monkeypatch, has_it, dtype):
+def test_bf16_if_supported_is_bf16_on_a_cpu_that_computes_in_it(monkeypatch, has_it, dtype):
     monkeypatch.setattr("src.training.device.computes_bf16", lambda device: has_it)
-    assert choose_placement(TrainerConfig(device="cpu", precision="fast")).autocast_dtype == dtype
+    assert choose_placement(TrainerConfig(device="cpu", precision="bf16_if_supported")).autocast_dtype == dtype
     assert choose_placement(TrainerConfig(device="cpu", precision="auto")).autocast_dtype is None
 
 
 def test_fp16_on_a_cpu_is_refused():
-    with pytest.raises(UserError, match="precision=fp16 is for CUDA devices"):
+    with pytest.raises(UserError, match=r"precision=fp16 is for CUDA devices; on a CPU use fp32 or bf16_if_supported"):
         choose_placement(TrainerConfig(device="cpu", precision="fp16"))
+
+
+def test_only_fp16_needs_loss_scaling():
+    scaled = {
+        dtype: Placement(torch.device("cpu"), dtype, torch.channels_last).needs_scaler
+        for dtype in (None, torch.bfloat16, torch.float16)
+    }
+    assert scaled == {None: False, torch.bfloat16: False, torch.float16: True}
 
 
 def test_cuda_without_a_device_is_refused(monkeypatch):
@@ -35,6 +52,12 @@ def test_cuda_without_a_device_is_refused(monkeypatch):
     with pytest.raises(UserError, match="PyTorch finds no CUDA device"):
         choose_placement(TrainerConfig(device="cuda"))
     assert choose_placement(TrainerConfig()).device.type == "cpu"
+
+
+@pytest.mark.parametrize(("threads", "described"), [(1, "CPU, 1 thread, fp32"), (2, "CPU, 2 threads, fp32")])
+def test_a_description_names_device_threads_and_precision(monkeypatch, threads, described):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert choose_placement(TrainerConfig(device="cpu")).description == described
 
 
 @pytest.fixture
@@ -55,3 +78,42 @@ def test_cuda_is_chosen_where_it_is(kept):
     placement = choose_placement(TrainerConfig())
     assert placement.device.type == "cuda" and placement.autocast_dtype is not None
     assert not kept
+
+
+# Only the functions under test: importing torch would take seconds in each process.
+CLAIM = """
+import sys, types
+for name in ("torch", "torch.nn"):
+    sys.modules[name] = types.ModuleType(name)
+torch = sys.modules["torch"]
+torch.nn = sys.modules["torch.nn"]
+torch.bfloat16 = torch.float16 = torch.device = torch.dtype = torch.memory_format = torch.nn.Module = object
+from pathlib import Path
+from src.training.device import claim_gpu
+"""
+
+
+def start(script):
+    return subprocess.Popen(
+        [sys.executable, "-c", f"{CLAIM}{script}"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=process_environment(),
+    )  # fmt: skip
+
+
+def test_processes_get_a_gpu_each_and_keep_it(tmp_path):
+    locks = tmp_path / "gpus"
+    assert claim_gpu(3, locks) == 0
+    script = f"print(claim_gpu(3, Path({str(locks)!r})), flush=True); input()"
+    others = [start(script) for _ in range(2)]
+    assert sorted(other.stdout.readline() for other in others) == ["1\n", "2\n"]
+    assert claim_gpu(3, locks) == 0
+    for other in others:
+        other.communicate("\n")
+    # What a process held is free once it is gone.
+    assert start(script).communicate("\n")[0] == "1\n"
+
+
+def test_a_gpu_is_shared_where_all_are_taken(tmp_path):
+    locks = tmp_path / "gpus"
+    claim_gpu(1, locks)
+    assert start(f"print(claim_gpu(1, Path({str(locks)!r})))").communicate()[0] == "0\n"

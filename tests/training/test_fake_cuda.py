@@ -1,55 +1,99 @@
-"""Forward passes on a CUDA device that is not there: a tensor left on another device fails here too."""
+"""A trainer on a CUDA device that is not there: a tensor left on another device fails here too."""
 
 import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from src.commandline import CONFIGS
-from src.config import build
+from src.cli import choices
 from src.data.augment import Augmentation
-from src.data.images import LabelledImages
-from src.data.loading import Batching, ResidentLoader
-from src.data.seeds import make_generator
+from src.data.dataset import Classes, ImageDataset, LabeledImages
+from src.data.rng import make_generator
+from src.data.split import Splits
 from src.optim.muon import Muon
+from src.run_dir import RunDir
+from src.targets import build
+from src.training.build import build_preprocess
 from src.training.device import Placement
-from src.training.learner import Preprocess, make_objective
-from src.training.loop import resized
+from src.training.inference import Classifier
+from src.training.progressive_resizing import resize_batch
+from src.training.trainer import Trainer
 
 # autocast steps aside where there is no device: what is computed where stays the same
 pytestmark = pytest.mark.filterwarnings("ignore:CUDA is not available")
 
-AUGMENTATIONS = ["affine", "crop_flip", "cutmix", "mixup", "erasing"]
+AUGMENTATIONS = ["affine", "crop_flip", "cutmix", "mixup", "cutout"]
+NORMALIZED = ("data.normalize=true", "data.mean=[0.5,0.5,0.5]", "data.std=[0.2,0.2,0.2]")
 
 
-def objective_on_cuda(config, augmentation):
-    """(loss, correct) of one batch: shapes and devices, no numbers."""
-    placement = Placement(torch.device("cuda"), torch.bfloat16, torch.channels_last)
-    draws = augmentation.draw(make_generator(0), 8)
-    with FakeTensorMode() as mode:
+@pytest.fixture
+def trainer_on_cuda(config_of, tmp_path):
+    """trainer_on_cuda(mode, "model=deep") -> a trainer of 20 images; tensors have shapes and devices, no numbers."""
 
-        def on_cuda(drawn):
-            return tuple(map(on_cuda, drawn)) if isinstance(drawn, tuple) else mode.from_tensor(drawn).to("cuda")
+    def make(mode: FakeTensorMode, *overrides: str) -> Trainer:
+        config = config_of(*NORMALIZED, "trainer.label_smoothing=0.1", "data.batch_size=8", *overrides)
+        placement = Placement(torch.device("cuda"), torch.bfloat16, torch.channels_last)
+        with mode:
+            with torch.device("cuda"):  # not around the rest: what is made there must say where it belongs itself
+                model = build(config.model, "model")
+            images, indices = torch.zeros(20, 3, 32, 32, dtype=torch.uint8), torch.arange(20)
+            data = LabeledImages(images, torch.zeros(20, dtype=torch.int64))
+            dataset = ImageDataset(data, data, Classes(tuple(map(str, range(100)))))
+            splits = Splits(dataset, data, data, data, indices, indices)
+            classifier = Classifier(model, build_preprocess(config, placement), placement)
+            return Trainer(config, classifier, splits, RunDir(tmp_path))
 
-        with torch.device("cuda"):  # not around the call: what is made there must say where it belongs itself
-            network = build(config, "model")
-            images, labels = torch.zeros(8, 3, 32, 32, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64)
-        preprocess = Preprocess([0.5, 0.5, 0.5], [0.2, 0.2, 0.2], placement)
-        objective = make_objective(network, preprocess, augmentation, placement, label_smoothing=0.1)
-        return objective(images, labels, on_cuda(draws))
+    return make
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml")))
-def test_every_network(composed, name):
-    loss, correct = objective_on_cuda(composed(f"model={name}"), Augmentation())
+def batch_loss(mode: FakeTensorMode, trainer: Trainer):
+    """(loss, correct) of the first batch."""
+    drawn = trainer.augmentation.draw(make_generator(0), 8)  # there is no generator on a device that is not there
+
+    def on_cuda(params):
+        return tuple(map(on_cuda, params)) if isinstance(params, tuple) else mode.from_tensor(params).to("cuda")
+
+    with mode:
+        images, labels = next(trainer.loader.batches(0))
+        return trainer.batch_loss(images, labels, on_cuda(drawn))
+
+
+@pytest.mark.parametrize("name", choices("model"))
+def test_every_model(trainer_on_cuda, name):
+    mode = FakeTensorMode()
+    narrow = ["model.widths=[8,16,24]"] if name == "speedrun" else []  # its initialization loops over channels
+    loss, correct = batch_loss(mode, trainer_on_cuda(mode, f"model={name}", *narrow))
     assert loss.device.type == correct.device.type == "cuda" and loss.dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_every_augmentation(composed, name):
-    config = composed(f"augmentation={name}", "data.augment=true")
-    loss, _ = objective_on_cuda(config, build(config, "augmentation"))
+def test_every_augmentation(trainer_on_cuda, name):
+    mode = FakeTensorMode()
+    loss, _ = batch_loss(mode, trainer_on_cuda(mode, f"augmentation={name}"))
     assert loss.device.type == "cuda"
+
+
+def test_the_epochs_sums_and_the_optimizers_step_stay_on_cuda(trainer_on_cuda):
+    mode = FakeTensorMode()
+    trainer = trainer_on_cuda(mode, "trainer.grad_clip_norm=1")
+    loss, correct = batch_loss(mode, trainer)
+    with mode:
+        trainer.meter.update(loss, correct, 8)
+        for weight in trainer.classifier.model.parameters():
+            weight.grad = torch.zeros_like(weight)
+        trainer.optimizer_step()
+    assert trainer.meter.loss_sum.device.type == trainer.meter.correct.device.type == "cuda"
+    assert {state["exp_avg"].device.type for state in trainer.optimizer.state.values()} == {"cuda"}
+    assert trainer.state.step == 1
+
+
+def test_validation_images_are_evaluated_on_cuda(trainer_on_cuda):
+    mode = FakeTensorMode()
+    trainer = trainer_on_cuda(mode)
+    assert trainer.validation.images.device.type == "cuda"
+    with mode:
+        logits = trainer.classifier.logits(trainer.validation.images)
+    assert logits.device.type == "cuda" and logits.shape == (20, 100)
 
 
 def test_muon_steps_on_cuda(monkeypatch):
@@ -63,21 +107,24 @@ def test_muon_steps_on_cuda(monkeypatch):
     assert {state["momentum_buffer"].device.type for state in muon.state.values()} == {"cuda"}
 
 
-def test_batches_are_mirrored_and_resized_on_cuda():
-    device = torch.device("cuda")
-    with FakeTensorMode():
-        data = LabelledImages(torch.zeros(20, 3, 32, 32, dtype=torch.uint8), torch.zeros(20, dtype=torch.int64))
-        loader = ResidentLoader(data, Batching(20, 8, seed=0), device, alternate_flip=True)
-        images, labels = next(loader.batches(0))
-        small = resized(images, 20)
-    assert images.device.type == labels.device.type == small.device.type == "cuda"
-    assert small.shape == (8, 3, 20, 20) and small.dtype == torch.uint8
+def test_batches_are_mirrored_and_resized_on_cuda(trainer_on_cuda):
+    mode = FakeTensorMode()
+    trainer = trainer_on_cuda(mode, "augmentation=crop_flip", "augmentation.flip=alternate")
+    assert trainer.loader.flip_side is not None
+    with mode:
+        images, labels = next(trainer.loader.batches(0))
+        resized = resize_batch(images, 20)
+    assert images.device.type == labels.device.type == resized.device.type == "cuda"
+    assert resized.shape == (8, 3, 20, 20) and resized.dtype == torch.uint8
 
 
-def test_a_tensor_left_on_the_cpu_fails(composed):
+def test_a_tensor_left_on_the_cpu_fails(trainer_on_cuda):
     class Forgetful(Augmentation):
         def forward(self, images, params):
             return images + torch.ones(3, 1, 1)
 
+    mode = FakeTensorMode()
+    trainer = trainer_on_cuda(mode)
+    trainer.augmentation = Forgetful()
     with pytest.raises(RuntimeError, match="device"):
-        objective_on_cuda(composed(), Forgetful())
+        batch_loss(mode, trainer)

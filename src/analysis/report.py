@@ -1,0 +1,130 @@
+"""The sections of a report that any runs have: curves, overfitting, mistakes, commands."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from src import plots
+from src.analysis.compare import TEST_ACCURACY, Comparison, measure_gap, measure_spread, short_names
+from src.analysis.document import Block, Commands, Heading, Picture, Table
+from src.analysis.runs import Rows, RunRecord, drop_repeats
+from src.data.dataset import Classes
+from src.formatting import duration, percent
+from src.metrics import confusion_matrix, per_class
+from src.run_dir import Status
+
+
+class BestRun(NamedTuple):
+    """A run with its logits (N, num_classes) float32 and labels (N,) int64 on the test set, on the CPU."""
+
+    record: RunRecord
+    logits: Tensor
+    labels: Tensor
+    classes: Classes
+
+
+def load_best_run(comparison: Comparison) -> BestRun | None:
+    """The best run of the best setting; None where no run was evaluated on the test set."""
+    best_of = max if comparison.direction == "maximize" else min
+    for row in comparison.rows:
+        measured = [record for record in row.records if record.metric(comparison.metric) is not None]
+        measured = [record for record in measured if record.run_dir.test_logits_file.exists()]
+        if measured:
+            best = best_of(measured, key=lambda record: record.metric(comparison.metric))
+            saved = torch.load(best.run_dir.test_logits_file, map_location="cpu", weights_only=True)
+            classes = Classes(**{name: tuple(values) for name, values in saved["classes"].items()})
+            return BestRun(best, saved["logits"], saved["labels"], classes)
+    return None
+
+
+def name_rows(comparison: Comparison) -> Rows:
+    """The independent runs of each setting in which the metric was measured, by a short name."""
+    named = zip(short_names(comparison), comparison.rows, strict=True)
+    return {name: drop_repeats(row.records) for name, row in named if row.spread}
+
+
+def show_opening(title: str, records: Sequence[RunRecord]) -> list[Block]:
+    """How many runs there are, their time and devices, and how the intervals are computed."""
+    completed = [record for record in records if record.status == Status.COMPLETED]
+    devices = "; ".join(sorted({record.result["environment"]["device"] for record in completed}))
+    time = duration(sum(record.seconds for record in records))
+    text = f"{len(records)} runs, {len(completed)} of them completed, {time} of training in all, on {devices}."
+    if any(record.settings["data.validation"] == "test" for record in records):
+        text += (
+            " Where data.validation=test, the validation images are the test set and the last epoch is evaluated: no"
+            " epoch was chosen by them, and no setting should be."
+        )
+    return [Heading(title, 1), f"{text} Intervals are Student's 95 % intervals of the mean."]
+
+
+def show_curves(rows: Rows) -> list[Block]:
+    """Validation accuracy and loss over the epochs, of the histories without empty cells."""
+    blocks: list[Block] = [Heading("Curves")]
+    for quantity, title in (("top1", "validation accuracy"), ("loss", "validation loss")):
+        column = f"val_{quantity}"
+        curves = {name: [[row[column] for row in record.history] for record in _validated(records)]
+                  for name, records in rows.items()}  # fmt: skip
+        figure = plots.plot_setting_curves(curves, title, from_zero=quantity == "top1")
+        caption = f"{title.capitalize()}: the mean over the runs of each row, and their range."
+        blocks.append(Picture(f"curves_{quantity}", caption, figure))
+    return blocks
+
+
+def show_overfitting(rows: Rows) -> list[Block]:
+    """Training accuracy beside validation accuracy, and the epoch from which the validation loss rises."""
+    lines, accuracies = [], {}
+    for name, records in rows.items():
+        parts = [measure_spread(records, f"metrics.{part}.top1") for part in ("train", "val")]
+        accuracies[name] = tuple(part.mean if part else None for part in parts)
+        gap = measure_gap(records)
+        if gap:
+            lowest = [min(record.history, key=lambda row: row["val_loss"])["epoch"] for record in _validated(records)]
+            margin = "-" if gap.margin is None else f"± {100 * gap.margin:.2f}"
+            epochs = ", ".join(map(str, lowest)) or "-"
+            lines.append((name, *map(percent, accuracies[name]), f"{100 * gap.mean:.2f}", margin, epochs))
+    header = ("row", "training", "validation", "gap, points", "95 %", "epoch of the lowest validation loss")
+    return [
+        Heading("Overfitting"),
+        "Accuracy on training images, without augmentation and dropout, minus that on validation images.",
+        Table(header, lines, "<>>>><"),
+        Picture("gap", "Mean accuracy on training images and on validation images.", plots.plot_gaps(accuracies)),
+    ]
+
+
+def show_mistakes(best: BestRun | None) -> list[Block]:
+    """The confusion matrix of the best run, its hardest classes, and the pairs of classes that it confuses most."""
+    if best is None:
+        return []
+    names = [name.replace("_", " ") for name in best.classes.names]
+    matrix = confusion_matrix(best.logits.argmax(dim=1), best.labels, len(names))
+    hardest = []
+    for row in per_class(matrix, best.classes)[:10]:
+        taken_for = f"{row.most_confused_with} ({percent(row.confused_share)})"
+        cells = (row.name, row.superclass, percent(row.recall), taken_for)
+        hardest.append([cell.replace("_", " ") for cell in cells])
+    both = (matrix + matrix.T).triu(diagonal=1).flatten()
+    places = [place for place in both.argsort(descending=True, stable=True)[:10].tolist() if both[place]]
+    pairs = [divmod(place, len(names)) for place in places]
+    counts = [(names[i], names[j], str(int(matrix[i, j])), str(int(matrix[j, i]))) for i, j in pairs]
+    return [
+        Heading("Mistakes of the best run"),
+        f"{best.record.run_dir.path}: {percent(best.record.metric(TEST_ACCURACY))} on the test set.",
+        Picture("confusion_matrix", "Confusion matrix of the test images.", plots.plot_confusion(matrix, best.classes)),
+        "The classes with the lowest recall:",
+        Table(("class", "superclass", "recall", "most often taken for"), hardest, "<<><"),
+        "The pairs of classes most often confused:",
+        Table(("one", "other", "one taken for other", "other taken for one"), counts, "<<>>"),
+    ]
+
+
+def show_commands(records: Sequence[RunRecord]) -> list[Block]:
+    """The command lines of the runs, each once."""
+    lines = list(dict.fromkeys(line for record in records for line in record.result.get("commands", [])))
+    return [Heading("Commands that trained these runs"), Commands(lines)]
+
+
+def _validated(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The runs that were validated after every epoch."""
+    return [r for r in records if r.history and all(row["val_loss"] is not None for row in r.history)]

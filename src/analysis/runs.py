@@ -1,0 +1,110 @@
+"""Runs as records, read from their folders: settings, result, status; and records in groups."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from src.config import RunConfig
+from src.errors import require
+from src.loggers.base import Row
+from src.loggers.history_csv import read_history
+from src.run_dir import RunDir, Status
+
+REPLICATES = ("seed", "data.fold")  # these repeat a setting; they are no settings to compare
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    run_dir: RunDir
+    config: RunConfig
+    settings: dict[str, Any]  # by dotted name
+    result: dict[str, Any]  # the content of result.json
+    history: list[Row]
+    status: Status
+    reason: str  # why the run is not completed; empty for most others
+    epochs: int  # completed
+    seconds: float  # of training
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """By config group; "off" for an augmentation that is not used."""
+        return self.result.get("choices", {})
+
+    @property
+    def replicate(self) -> tuple[int, ...]:
+        """Seed and fold."""
+        return tuple(self.settings[name] for name in REPLICATES)
+
+    def metric(self, name: str) -> float | None:
+        """A number of result.json by its dotted name, as metrics.val.top1; None where it was not measured."""
+        value = _flatten(self.result).get(name)
+        return value if isinstance(value, int | float) else None
+
+
+Rows = Mapping[str, Sequence[RunRecord]]  # the runs of each setting, by its name in a report
+
+
+def collect(paths: Iterable[str | Path]) -> list[RunRecord]:
+    """The runs in these folders and below them, each once, sorted by name. Raises UserError where there are none."""
+    records: dict[Path, RunRecord] = {}
+    for path in map(Path, paths):
+        require(path.is_dir(), f"runs={path} is no folder; give folders of runs, such as outputs/<sweep>")
+        folders = [file.parent for file in path.rglob("config.yaml")]
+        require(bool(folders), f"runs={path} holds no run: there is no config.yaml in it or below it")
+        for folder in sorted(folders, key=_natural_order):
+            records.setdefault(folder.resolve(), read_record(RunDir(folder)))
+    return list(records.values())
+
+
+def read_record(run_dir: RunDir) -> RunRecord:
+    """Raises UserError where config.yaml or result.json cannot be read."""
+    config, result = run_dir.load_config(), run_dir.load_result()
+    status, reason = Status(result.get("status", Status.WAITING)), result.get("reason") or ""
+    if status == Status.RUNNING and not run_dir.is_locked():
+        status, reason = Status.KILLED, "the process ended without a message: it was killed, or the machine went down"
+    history = read_history(run_dir.history_file) if run_dir.history_file.exists() else []
+    last = history[-1] if history else {}  # newer than result.json while a run trains and after it was killed
+    epochs = max(result.get("epochs", 0), last.get("epoch", 0))
+    seconds = max(result.get("seconds", 0.0), last.get("seconds") or 0.0)
+    return RunRecord(run_dir, config, flatten(config), result, history, status, reason, epochs, seconds)
+
+
+def flatten(config: RunConfig) -> dict[str, Any]:
+    """{"data.batch_size": 128, ...}: every setting that decides what a run computes; lists are values."""
+    unused = {"logger"} if config.data.augment else {"logger", "augmentation"}
+    return _flatten({key: value for key, value in asdict(config).items() if key not in unused})
+
+
+def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """The names of the settings in which two runs differ."""
+    return [name for name in {**first, **second} if first.get(name) != second.get(name)]
+
+
+def drop_repeats(records: Iterable[RunRecord], *metrics: str) -> list[RunRecord]:
+    """Of the runs that have measured all `metrics`, one per setting, seed and fold: the completed, else the longest."""
+    measured = [record for record in records if None not in map(record.metric, metrics)]
+    groups = group_records(measured, lambda record: sorted(record.settings.items()))
+    return [max(group, key=lambda record: (record.status == Status.COMPLETED, record.epochs)) for group in groups]
+
+
+def group_records(records: Iterable[RunRecord], key: Callable[[RunRecord], Any]) -> list[list[RunRecord]]:
+    """The records with equal keys together, in the order of their first ones."""
+    groups: dict[str, list[RunRecord]] = {}
+    for record in records:
+        groups.setdefault(repr(key(record)), []).append(record)
+    return list(groups.values())
+
+
+def _flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        flat |= _flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def _natural_order(folder: Path) -> list[int | str]:
+    """A sort key: 2_lr before 10_lr."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(folder))]

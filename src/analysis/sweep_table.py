@@ -1,0 +1,128 @@
+"""The table at the end of a sweep: printed, as sweep.csv and sweep.md, and in TensorBoard."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.analysis.compare import Comparison, SettingRow, count_repeats, describe, format_value
+from src.analysis.document import Table, to_markdown
+from src.analysis.runs import RunRecord
+from src.analysis.stats import format_spread
+from src.formatting import duration, format_table
+from src.run_dir import write_text
+
+FRACTIONS = ("top1", "top5", "superclass")
+EVENTS_SUFFIX = ".sweep"  # of the table's TensorBoard file: no other event file is replaced
+
+
+def sweep_text(comparison: Comparison) -> str:
+    """For a terminal: the table, notes on it, and the runs that are not completed."""
+    blocks = sweep_blocks(comparison)
+    return "\n\n".join(format_table(*block) if isinstance(block, Table) else block for block in blocks)
+
+
+def write_sweep(comparison: Comparison, folder: Path) -> None:
+    """Writes sweep.csv and sweep.md into `folder`, and the table as a TensorBoard text in place of an older one."""
+    from torch.utils.tensorboard import SummaryWriter  # imports torch
+
+    markdown = to_markdown(sweep_blocks(comparison))
+    write_text(folder / "sweep.csv", sweep_csv(comparison))
+    write_text(folder / "sweep.md", markdown)
+    for events in folder.glob(f"events.out.tfevents.*{EVENTS_SUFFIX}"):
+        events.unlink()
+    with SummaryWriter(str(folder), filename_suffix=EVENTS_SUFFIX) as writer:
+        writer.add_text("sweep", markdown)
+
+
+def sweep_csv(comparison: Comparison) -> str:
+    """Unrounded numbers, one line per setting."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = ("mean", "std", "margin95", "n", "epochs", "seconds", "status", "reason", "runs")
+    writer.writerow([*comparison.columns, "metric", *names])
+    for row in comparison.rows:
+        s = row.spread
+        numbers = [s.mean, s.std, s.margin, s.n] if s else [None, None, None, 0]
+        reasons = "; ".join(dict.fromkeys(record.reason for record in row.records if record.reason))
+        folders = " ".join(record.run_dir.path.name for record in row.records)
+        cells = [*map(format_value, row.settings.values()), comparison.metric, *numbers]
+        writer.writerow([*cells, row.epochs, row.seconds, row.status, reasons, folders])
+    return text.getvalue()
+
+
+def search_lines(comparison: Comparison) -> str:
+    """The best candidate, then mean (standard deviation) and settings of each."""
+    lines = []
+    for row in comparison.rows:
+        if row.spread:
+            std = "-" if row.spread.std is None else f"{row.spread.std:.6f}"
+            rung = f" ({row.rung})" if row.rung else ""
+            lines.append(f"{row.spread.mean:.6f} ({std}) with {describe(row)}{rung}")
+    return "\n".join([f"best: {lines[0]}", "", *lines]) if lines else "no candidate has been validated yet"
+
+
+def sweep_blocks(comparison: Comparison) -> list[Table | str]:
+    """The table, notes on it, and the runs that are not completed."""
+    unfinished = [(record.run_dir.path.name, record.status, record.reason or "-") for record in comparison.unfinished]
+    table = Table(("not completed", "status", "reason"), unfinished, "<<<")
+    return [*setting_blocks(comparison), *([table] if unfinished else [])]
+
+
+def setting_blocks(comparison: Comparison) -> list[Table | str]:
+    """The table, one row per setting, and notes on it."""
+    halved = any(row.rung for row in comparison.rows)
+    metric = comparison.metric.removeprefix("metrics.").replace(".", " ")
+    header = [*comparison.columns, metric, "std", "95 % interval", "n", "epochs", "time"]
+    rows = [
+        [*map(format_value, row.settings.values()), *_numbers(row, comparison.metric), f"{row.epochs:g}",
+         duration(row.seconds) if row.seconds else "-", *([row.rung] if halved else []), row.status]
+        for row in comparison.rows
+    ]  # fmt: skip
+    align = "<" * len(comparison.columns) + ">>>>>>" + "<" * (1 + halved)
+    table = Table([*header, *(["stopped at"] if halved else []), "status"], rows, align)
+    return [table, *_notes(comparison.records, halved, ".val." in comparison.metric)]
+
+
+def _numbers(row: SettingRow, metric: str) -> list[str]:
+    """Mean, standard deviation, interval and n as text, in percent where the metric is a fraction."""
+    is_fraction = metric.rpartition(".")[2] in FRACTIONS
+    mean, interval, n = format_spread(row.spread) if is_fraction else format_spread(row.spread, ".4g", 1, "")
+    if row.spread and any(record.metric("data.seen_by_base") for record in row.records):
+        mean += " !"
+    if row.spread is None or row.spread.std is None:
+        return [mean, "-", interval, n]
+    return [mean, f"{100 * row.spread.std:.2f}" if is_fraction else f"{row.spread.std:.2g}", interval, n]
+
+
+def _notes(records: Sequence[RunRecord], halved: bool, by_validation: bool) -> list[str]:
+    """Sentences that a reader of the table needs."""
+    notes = []
+    if halved:
+        searched = [record for record in records if record.result.get("rungs")]
+        trained = sum(record.epochs for record in searched)
+        full = sum(record.settings["trainer.epochs"] for record in searched)
+        seconds = sum(record.seconds for record in searched)
+        estimate = sum(record.seconds / record.epochs * record.settings["trainer.epochs"] for record in searched)
+        notes.append(
+            f"The search trained {trained:,} epochs, {trained / full:.0%} of the {full:,} that training all "
+            f"{len(searched)} runs to their last epoch takes, in {duration(seconds)} instead of about "
+            f"{duration(estimate)}."
+        )
+    repeats = count_repeats(records)
+    if repeats:
+        subject, verb = ("1 run repeats", "is") if repeats == 1 else (f"{repeats} runs repeat", "are")
+        notes.append(f"{subject} another's settings, seed and fold and {verb} not counted.")
+    seen = sum(bool(record.metric("data.seen_by_base")) for record in records)
+    if seen:
+        notes.append(
+            f"! In {seen} of {len(records)} runs the base (init.run) had been trained on images that validate here: "
+            "these accuracies are inflated. init.images=held_out uses only images that the base has not seen."
+        )
+    watched = sum(record.settings["data.validation"] == "test" for record in records)
+    if watched and by_validation:
+        notes.append(
+            f"In {watched} of {len(records)} runs val is the TEST set (data.validation=test): nothing may be chosen "
+            "by it."
+        )
+    return notes

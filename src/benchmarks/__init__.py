@@ -1,0 +1,1 @@
+"""How fast training is here: what competes, and how it is timed."""

@@ -1,0 +1,245 @@
+"""How every command starts and ends: Hydra around it, one sentence for a mistake, an honest exit code."""
+
+import difflib
+import os
+import re
+import secrets
+import signal
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.config import GROUPS, SCHEMAS, TYPED_NODES, register_schemas
+from src.errors import Interrupted, UserError
+from src.overrides import allow_new_keys, is_override, key_of
+from src.run_dir import find_run
+
+SRC = Path(__file__).resolve().parent
+CONFIG_DIR = next(path for path in (SRC.parent / "conf", SRC / "conf") if path.is_dir())  # checkout, or installed wheel
+
+
+def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
+    """Composes conf/<name>.yaml with the command line, calls `task` with it, once per job, and exits.
+
+    The exit code is 0, 1 after a mistake or a failure in any job, 128 + the signal's number after an interruption.
+    """
+    failures: list[str] = []
+
+    def job(config: DictConfig) -> None:
+        try:
+            task(config)
+        except (UserError, OSError) as error:
+            failures.append(str(error))
+            print(f"error: {error}", file=sys.stderr, flush=True)
+
+    outlive_terminal()
+    register_schemas()
+    register_resolvers()
+    register_plugins()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what went wrong instead of printing it in its own way
+    try:
+        sys.argv[1:] = prepare_arguments(sys.argv[1:])
+        hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=name)(job)()
+    except (HydraException, OmegaConfBaseException, UserError) as error:
+        sys.exit(f"error: {explain(error, name)}")
+    except OSError as error:
+        sys.exit(f"error: {error}.")
+    except Interrupted as interruption:
+        sys.exit(128 + interruption.signal_number)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    sys.exit(1 if failures else 0)
+
+
+def outlive_terminal() -> None:
+    """Lets the command continue when its terminal closes (SIGHUP) or the reader of its output ends (`| head -3`)."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    sys.stdout, sys.stderr = _ForgivingStream(sys.stdout), _ForgivingStream(sys.stderr)
+
+
+class _ForgivingStream:
+    """A text stream whose output goes nowhere once nobody can read it any more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except OSError:
+            with suppress(OSError), open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
+
+
+def prepare_arguments(arguments: Sequence[str]) -> list[str]:
+    """What Hydra's parser needs: flags before overrides, `~` expanded, leave to add keys where a target takes them.
+
+    Raises UserError for what Hydra would answer with a traceback or obey to the harm of the run folders.
+    """
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if "=" in argument and key in GROUPS and key != "experiment" and value in ("", "null"):
+            raise UserError(f"{argument} names no choice; see --help for those of {key}.")
+        if key_of(argument) == "hydra.job.chdir" and value.lower() not in ("false", "null"):
+            raise UserError(f"{argument} is not supported, run folders are relative to here; leave it out.")
+    expanded = [re.sub(r"(?<=[=,\['\"])~(?=/)", str(Path.home()), argument) for argument in arguments]
+    return sorted(map(allow_new_keys, expanded), key=is_override)
+
+
+def choices(group: str) -> list[str]:
+    """The choices of a config group, those of --config-dir too: "course2021/deep" and the like."""
+    folders = [CONFIG_DIR / group]
+    if GlobalHydra.instance().is_initialized():
+        search_path = GlobalHydra.instance().config_loader().get_search_path().get_path()
+        added = (element.path for element in search_path if element.provider == "command-line")
+        folders += [Path(path.removeprefix("file://")) / group for path in added]
+    paths = {path.relative_to(folder) for folder in folders for path in folder.rglob("*.yaml")}
+    return sorted(path.with_suffix("").as_posix() for path in paths if not path.name.startswith("_"))
+
+
+def register_plugins() -> None:
+    """Lets Hydra find our sweepers and launcher: src/plugins holds a part of its namespace package `hydra_plugins`.
+
+    hydra/launcher=joblib is stored here, after the installed plugins, so that it replaces hydra-joblib-launcher's.
+    """
+    if (folder := str(SRC / "plugins")) not in sys.path:
+        sys.path.append(folder)
+    Plugins.instance()  # reads the installed plugins
+    launcher = {"_target_": "hydra_plugins.cifarlab.Subprocesses", "n_jobs": "${jobs_at_once:}"}
+    ConfigStore.instance().store(group="hydra/launcher", name="joblib", node=launcher)
+
+
+def register_resolvers() -> None:
+    """The functions that configs call. Run folders end in random digits: runs of the same second must not share one."""
+    for resolver in (run_folder, sweep_folder, report_folder, jobs_at_once, group_choices):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, use_cache=True, replace=True)
+
+
+def run_folder(resume: str | None, model: str, experiment: str | None) -> str:
+    """outputs/2026-11-23_21-30-01_deep_3fa9, or the folder of the run to resume."""
+    if resume is None:
+        return f"outputs/{_now()}_{(experiment or model).replace('/', '-')}_{secrets.token_hex(2)}"
+    return str(find_run(resume, "resume").path)
+
+
+def sweep_folder() -> str:
+    """outputs/2026-11-23_21-30-01_sweep_3fa9, which holds the folders of its jobs."""
+    return f"outputs/{_now()}_sweep_{secrets.token_hex(2)}"
+
+
+def report_folder() -> str:
+    """outputs/2026-11-23_21-30-01_report_3fa9."""
+    return f"outputs/{_now()}_report_{secrets.token_hex(2)}"
+
+
+def jobs_at_once() -> int:
+    """How many runs share this machine well: one per GPU, but two on a single one, which small networks leave idle."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return max(2, gpus) if gpus else os.cpu_count() or 1
+
+
+def group_choices(group: str) -> str:
+    """The choices of a config group, indented for --help."""
+    return textwrap.fill(", ".join(choices(group)), 72).replace("\n", "\n    ")
+
+
+def _now() -> str:
+    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def explain(error: BaseException, name: str) -> str:
+    """One sentence for a config, conf/<name>.yaml, that could not be composed: what is wrong, what would be right."""
+    chain = list(_causes(error))
+    for cause in chain:
+        if isinstance(cause, UserError):
+            return str(cause)
+        if isinstance(cause, MissingConfigException) and cause.options is not None and cause.missing_cfg_file:
+            group, _, choice = cause.missing_cfg_file.rpartition("/")
+            if group == "experiment" or group.startswith("experiment/"):  # Hydra looks for its like in one folder only
+                group, choice, options = "experiment", cause.missing_cfg_file.removeprefix("experiment/"), None
+            else:
+                options = [option for option in cause.options if not option.startswith("_")]
+            return f"{group}={choice} does not exist{_suggest(choice, options or choices(group))}"
+    if key := re.search(r"Could not override '([^']+)'", str(error)):
+        return _unknown_key(key[1], name)
+    for cause in chain:
+        if key := re.search(r"full_key: (\S+)", str(cause)):
+            return f"{key[1]}: {_message(cause)}."
+    if isinstance(error, OverrideParseException) and "=" not in error.override:
+        return f"{error.override} is no override: write group=choice or group.setting=value; see --help."
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override} cannot be read ({_message(error)}): a value that holds spaces, =, commas or brackets "
+            "needs quotes of its own inside the shell's, as in \"run='a=b'\"."
+        )
+    return " ".join(str(error).split())
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _message(error: BaseException) -> str:
+    """The error's text on one line, without the lines in which OmegaConf and Hydra say where it happened."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    aside = ("full_key:", "object_type=", "reference_type=", "See https://")
+    return " ".join(line for line in lines if line and not line.startswith(aside)).rstrip(".")
+
+
+def _unknown_key(key: str, name: str) -> str:
+    """For a key outside the open nodes, whose settings are checked against their targets instead."""
+    parent, _, child = key.rpartition(".")
+    if not parent:
+        places = _places_of(key) if name == "train" else []
+        if places:
+            return f"{key} is not a setting of its own: write {' or '.join(places)}."
+        valid = [entry.name for entry in fields(SCHEMAS[name])] + (["budget", "experiment"] if name == "train" else [])
+    elif parent in TYPED_NODES:
+        valid = [entry.name for entry in fields(TYPED_NODES[parent])]
+    else:
+        return f"{key} is not a setting; see --cfg {'hydra' if key.startswith('hydra.') else 'job'} for all there are."
+    return f"{key} is not a setting{_suggest(child, valid)}"
+
+
+def _places_of(key: str) -> list[str]:
+    """Where a setting that was typed without its group belongs: "lr" -> ["optimizer.lr"]."""
+    places = [
+        f"{node}.{key}" for node, schema in TYPED_NODES.items() if key in {entry.name for entry in fields(schema)}
+    ]
+    for group in ("model", "augmentation", "optimizer", "scheduler", "loss"):
+        if any(key in OmegaConf.load(path) for path in (CONFIG_DIR / group).glob("*.yaml")):
+            places.append(f"{group}.{key}")
+    return places
+
+
+def _suggest(name: str, valid: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, valid, n=1)
+    guess = f"did you mean {close[0]}? There" if close else "there"
+    return f"; {guess} are: {', '.join(valid)}."

@@ -1,0 +1,113 @@
+"""The sections of a report on the course report of 2021: its experiments beside these runs, its claims, its search."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from src.analysis.compare import TEST_ACCURACY, Comparison, compare, format_value, measure_spread
+from src.analysis.document import Block, Commands, Heading, Table
+from src.analysis.runs import Rows, RunRecord, drop_repeats, group_records
+from src.analysis.stats import format_spread
+from src.analysis.sweep_table import search_lines, setting_blocks
+from src.course2021.claims import judge, judge_overfitting
+from src.course2021.experiments import CLAIMS, EXPERIMENTS
+from src.formatting import duration, percent
+from src.run_dir import Status
+
+
+def select_experiments(records: Sequence[RunRecord]) -> Rows:
+    """The completed, independent runs of each experiment, at the budget, and of the setting, that has most of them."""
+    names = [name for name in EXPERIMENTS if name != "search"]
+    found = [record for record in records if record.status == Status.COMPLETED and _name(record) in names]
+    chosen = max(
+        group_records(drop_repeats(found), _budget),
+        key=lambda runs: (len(set(map(_name, runs))), len(runs), _budget(runs[0])[:2]),
+        default=[],
+    )
+    settings = {name: compare([record for record in chosen if _name(record) == name]).rows for name in names}
+    return {name: max(rows, key=lambda row: len(row.records)).records for name, rows in settings.items() if rows}
+
+
+def select_search(records: Sequence[RunRecord]) -> Comparison | None:
+    """The candidates of the experiment `search`, best first; None where none has been validated."""
+    comparison = compare([record for record in records if _name(record) == "search"])
+    return comparison if comparison.rows and comparison.rows[0].spread else None
+
+
+def show_experiments(rows: Rows, search: Comparison | None) -> list[Block]:
+    """The accuracies of the course report beside those of these runs."""
+    epochs, images, _ = _budget(next(iter(rows.values()))[0])
+    results = {name: _result_cells(records, TEST_ACCURACY) for name, records in rows.items()}
+    if search:
+        results["search"] = _result_cells(search.rows[0].records, search.metric)
+    lines = [
+        [name, f"{percent(accuracy)}{' *' if accuracy and remark else ''}", time, *results.get(name, ["-"] * 8)]
+        for name, (accuracy, time, remark) in EXPERIMENTS.items()
+    ]
+    measured = ("these runs", "95 % interval", "n", "epochs", "images", "width", "time", "device")
+    remarks = [f"{name}: {experiment.remark}" for name, experiment in EXPERIMENTS.items() if experiment.remark]
+    blocks = [
+        Heading("The course report's experiments beside these runs"),
+        (
+            f"These runs share one budget: {epochs} epochs on {images:,} training images. The course report trained on "
+            "50,000 images, mostly for 120 epochs (as we read it), one run per experiment, on a GPU. At another budget "
+            "the order of the rows can be compared, the accuracies cannot."
+        ),
+        Table(("experiment", "course report", "its time", *measured), lines, "<>>>>>>>>><"),
+        f"* {'; '.join(remarks)}.",
+    ]
+    if len({record.settings.get("model.width") for records in rows.values() for record in records}) > 1:
+        blocks.append("Rows of different width cannot be compared with each other.")
+    return blocks
+
+
+def show_claims(rows: Rows) -> list[Block]:
+    """A verdict on each claim of the course report."""
+    findings = [*(judge(claim, rows) for claim in CLAIMS), judge_overfitting(rows)]
+    header = ("claim", "difference", "points", "95 % interval", "n", "verdict", "because")
+    lines = [
+        (claim.text, claim.formula, *format_spread(difference, "+.2f", unit=""), verdict, why)
+        for claim, difference, verdict, why in findings
+    ]
+    return [
+        Heading("The course report's claims, and what these runs say"),
+        (
+            "Each claim as a difference of accuracies on the test set, in percentage points, paired by seed. Supported "
+            "means that the whole interval lies on the claimed side of 0. A verdict holds at this budget and width."
+        ),
+        Table(header, lines, "<<>>><<"),
+    ]
+
+
+def show_search(search: Comparison) -> list[Block]:
+    """The candidates of the search, in a table and in the two kinds of line of the course report."""
+    experiment, seconds = EXPERIMENTS["search"], sum(record.seconds for record in search.records)
+    return [
+        Heading("The search over the head"),
+        (
+            f"The course report's best of 10 candidates: {experiment.accuracy} (0.036097) in {experiment.time}; its "
+            f"base had been trained on the images that validated. This search took {duration(seconds)} of training."
+        ),
+        *setting_blocks(search),
+        Commands(search_lines(search).splitlines()),
+    ]
+
+
+def _result_cells(records: Sequence[RunRecord], metric: str) -> list[str]:
+    """Accuracy, interval, n, epochs, images, width, time and device of one row."""
+    measured = drop_repeats(records, metric)
+    epochs, images, _ = _budget(measured[0])
+    width, device = measured[0].settings.get("model.width"), measured[0].result["environment"]["device"]
+    seconds = fmean(record.seconds for record in measured)
+    numbers = [*format_spread(measure_spread(measured, metric)), str(epochs), f"{images:,}"]
+    return [*numbers, format_value(width), duration(seconds), device]
+
+
+def _budget(record: RunRecord) -> tuple[int, int, str | None]:
+    """(epochs, training images, data set)."""
+    return record.settings["trainer.epochs"], record.result["data"]["train_images"], record.choices.get("data")
+
+
+def _name(record: RunRecord) -> str:
+    """The name of the run's experiment in EXPERIMENTS; empty for other runs."""
+    folder, _, name = record.choices.get("experiment", "").partition("/")
+    return name if folder == "course2021" else ""

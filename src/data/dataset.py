@@ -1,0 +1,79 @@
+"""A data set in memory: uint8 images, int64 labels and the names of the classes."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Class names in label order and, where the data set has superclasses, the superclass of each class."""
+
+    names: tuple[str, ...]
+    superclass_names: tuple[str, ...] = ()
+    superclass_of: tuple[int, ...] = ()
+
+    @staticmethod
+    def from_groups(groups: dict[str, Sequence[str]]) -> "Classes":
+        """Classes in alphabetical order, as CIFAR-100 numbers them, from {superclass: its classes}."""
+        superclass_names = tuple(sorted(groups))
+        parent = {name: superclass_names.index(group) for group, names in groups.items() for name in names}
+        names = tuple(sorted(parent))
+        return Classes(names, superclass_names, tuple(parent[name] for name in names))
+
+    def by_superclass(self) -> list[int]:
+        """All labels, the classes of one superclass next to each other."""
+        return sorted(range(len(self.names)), key=self.superclass_of.__getitem__ if self.superclass_of else None)
+
+
+@dataclass(frozen=True)
+class LabeledImages:
+    """`images` (N, 3, H, W) uint8 and `labels` (N,) int64, on one device."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, indices: Tensor) -> "LabeledImages":
+        """The images and labels at `indices` (n,) int64, copied."""
+        return LabeledImages(self.images.index_select(0, indices), self.labels.index_select(0, indices))
+
+    def to(self, device: torch.device) -> "LabeledImages":
+        return LabeledImages(self.images.to(device), self.labels.to(device))
+
+    def resized(self, size: int) -> "LabeledImages":
+        """The images at `size` x `size` pixels (antialiased bilinear); this object where they have that size."""
+        if self.images.shape[-2:] == (size, size):
+            return self
+        return LabeledImages(transforms.resize(self.images, [size, size]), self.labels)
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """A data set with its official training and test images, before any are held out for validation."""
+
+    train: LabeledImages
+    test: LabeledImages
+    classes: Classes
+
+    def resized(self, size: int) -> "ImageDataset":
+        return ImageDataset(self.train.resized(size), self.test.resized(size), self.classes)
+
+
+def fingerprint(*parts: LabeledImages | None) -> str:
+    """16 hex digits of a hash of all pixels and labels, in order. The parts must be in CPU memory."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if part is None:
+            digest.update(b"none")
+        else:
+            digest.update(str(tuple(part.images.shape)).encode())
+            digest.update(part.images.contiguous().numpy().data)
+            digest.update(part.labels.contiguous().numpy().data)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,142 @@
+"""Batches of training images. Their order is a function of (seed, epoch), so any epoch can be entered at any batch.
+
+Both loaders yield `(images, labels)`: (n, 3, H, W) uint8 and (n,) int64 on the device.
+"""
+
+import math
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from src.data.dataset import LabeledImages
+from src.data.rng import FLIP_SIDE, ORDER, TRANSFORM, derive_seed, make_generator
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How the images of an epoch are cut into batches, and batches into accumulation groups, one optimizer step each.
+
+    The last batch and the last group may be smaller. `drop_last`: no such batch, since a compiled step has one size.
+    """
+
+    num_images: int
+    batch_size: int
+    seed: int
+    drop_last: bool = False
+    grad_accumulation_steps: int = 1
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Images in each batch. A single image left over joins the batch before it: batch norm needs two values."""
+        full, left_over = divmod(self.num_images, self.batch_size)
+        sizes = [self.batch_size] * full
+        if left_over == 1 and full and not self.drop_last:
+            sizes[-1] += 1
+        elif left_over and not self.drop_last:
+            sizes.append(left_over)
+        return tuple(sizes)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps per epoch."""
+        return math.ceil(len(self) / self.grad_accumulation_steps)
+
+    def ends_group(self, batches_done: int) -> bool:
+        """Whether the optimizer steps once `batches_done` batches of the epoch are done."""
+        return batches_done % self.grad_accumulation_steps == 0 or batches_done == len(self)
+
+    def group_images(self, batch: int) -> int:
+        """Images in the accumulation group of batch number `batch`, from 0."""
+        start = batch - batch % self.grad_accumulation_steps
+        return sum(self.sizes[start : start + self.grad_accumulation_steps])
+
+    def indices(self, epoch: int, device: torch.device | str = "cpu") -> Sequence[Tensor]:
+        """(n,) int64 on `device` for each batch of the epoch; drawn on the CPU, so equal on all devices."""
+        order = torch.randperm(self.num_images, generator=make_generator(self.seed, epoch, 0, ORDER)).to(device)
+        return order[: sum(self.sizes)].split(self.sizes)
+
+
+class DeviceLoader:
+    """Batches of images that all lie on the device: one `index_select` per batch, no workers.
+
+    With `alternate_flip` every image is mirrored in every other epoch, in odd or even ones by chance: two epochs show
+    both sides of all images, where random flips show them of half (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds").
+    """
+
+    def __init__(
+        self, data: LabeledImages, plan: BatchPlan, device: torch.device, alternate_flip: bool = False
+    ) -> None:
+        self.data, self.plan, self.device = data.to(device), plan, device
+        self.flip_side = None  # (N,) 0 or 1: 1 where the image is mirrored in even epochs
+        if alternate_flip:
+            generator = make_generator(plan.seed, 0, 0, FLIP_SIDE)
+            self.flip_side = torch.randint(0, 2, (len(data),), generator=generator).to(device)
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of the epoch from number `start` on."""
+        for indices in self.plan.indices(epoch, self.device)[start:]:
+            batch = self.data[indices]
+            images = batch.images
+            if self.flip_side is not None:
+                mirrored = (self.flip_side[indices] + epoch) % 2 == 1
+                images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
+            yield images, batch.labels
+
+
+@dataclass(frozen=True)
+class PerImageLoader:
+    """The batches of `DeviceLoader` with a transform applied to each image, in the processes of a DataLoader.
+
+    For torchvision's transforms, which treat all images of a batch alike. `transform` maps (3, H, W) uint8 to the same
+    shape and dtype; it draws from torch's global generator, which is seeded for each batch and restored after it.
+    """
+
+    data: LabeledImages
+    plan: BatchPlan
+    device: torch.device
+    transform: Callable[[Tensor], Tensor]
+    workers: int
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        loader = DataLoader(
+            list(enumerate(self.plan.indices(epoch)))[start:],
+            batch_size=None,
+            collate_fn=partial(self._load, epoch),
+            num_workers=self.workers,
+            worker_init_fn=_ignore_signals,
+            pin_memory=self.device.type == "cuda",
+            # without its own generator the DataLoader would draw from the global one and shift the run's numbers
+            generator=make_generator(self.plan.seed, epoch, 0, TRANSFORM),
+        )
+        for images, labels in loader:
+            yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+    def _load(self, epoch: int, numbered_indices: tuple[int, Tensor]) -> Batch:
+        batch, indices = numbered_indices
+        data = self.data[indices]
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(derive_seed(self.plan.seed, epoch, batch, TRANSFORM))
+            images = torch.stack([self.transform(image) for image in data.images])
+        return images, data.labels
+
+
+def _ignore_signals(_worker: int) -> None:
+    """Ctrl-C, SIGTERM and SIGHUP reach every process of a run; the run saves first, then ends its workers."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)

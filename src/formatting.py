@@ -1,0 +1,33 @@
+"""Plain text tables that look the same in a terminal, a log and a mail."""
+
+from collections.abc import Sequence
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
+    """A table with columns as wide as their widest cell; `align` holds one of "<" and ">" per column."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, align, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def format_markdown(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
+    """The same as a Markdown table."""
+    rule = ["---" if side == "<" else "---:" for side in align]
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *escaped))
+
+
+def percent(fraction: float | None) -> str:
+    """0.3664 as "36.64 %", None as "-"."""
+    return "-" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "48 s", "7 min 09 s" or "13 h 02 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,1 +1,0 @@
-"""What a run leaves behind: history, result.json, TensorBoard, figures, tables."""

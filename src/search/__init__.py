@@ -1,1 +1,0 @@
-"""Sweeps: which jobs a multirun has, and how a search chooses among them."""

@@ -1,0 +1,65 @@
+"""The jobs of a plain multirun: every combination of comma-separated values."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+
+from src.cli import choices
+from src.errors import require
+from src.overrides import allow_new_keys
+
+
+def parse_overrides(
+    parser: OverridesParser, params: Mapping[str, Any] | None, arguments: Sequence[str]
+) -> list[Override]:
+    """The overrides of hydra.sweeper.params, then those of the command line, which has the last word on each key."""
+    texts = [allow_new_keys(text) for text in _flatten(params or {})]
+    parsed = parser.parse_overrides([*texts, *arguments])
+    return list({override.key_or_group: override for override in parsed}.values())
+
+
+def product(overrides: Sequence[Override]) -> list[tuple[str, ...]]:
+    """One tuple of plain overrides for each combination, the last varying fastest. Raises UserError for interval()."""
+    return list(itertools.product(*map(list_values, overrides)))
+
+
+def list_values(override: Override) -> list[str]:
+    """The plain overrides that one stands for.
+
+    Raises UserError for interval(), which has infinitely many values, and for a range or glob without any.
+    """
+    text = override.input_line.lstrip("+")
+    require(
+        not override.is_interval_sweep(),
+        f"{text} has infinitely many values; list them, or use hydra/sweeper=random_search",
+    )
+    key = override.get_key_element()
+    if override.is_delete():
+        return [override.input_line]
+    if not override.is_sweep_override():
+        return [f"{key}={override.get_value_element_as_str()}"]
+    if isinstance(override.value(), Glob):
+        values = [name for name in choices(override.key_or_group) if _matches(override.value(), name)]
+    else:
+        values = list(override.sweep_string_iterator())
+    require(bool(values), f"{text} has no values, so the sweep has no jobs")
+    return [f"{key}={value}" for value in values]
+
+
+def _flatten(params: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """ "optimizer.lr=0.1,0.2" of {"optimizer.lr": "0.1,0.2"} and of {"optimizer": {"lr": "0.1,0.2"}}."""
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}={value}"
+
+
+def _matches(glob: Glob, name: str) -> bool:
+    """Whether a choice such as course2021/deep is meant; * matches / too."""
+    included = any(fnmatch(name, pattern) for pattern in glob.include)
+    return included and not any(fnmatch(name, pattern) for pattern in glob.exclude)

@@ -1,0 +1,162 @@
+"""The jobs of one sweep: their folders, the check of all before the first, the launch, the table at the end."""
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from src.analysis.compare import DIRECTIONS, Comparison, compare
+from src.analysis.runs import RunRecord, differences, flatten, read_record
+from src.analysis.sweep_table import sweep_text, write_sweep
+from src.config import RunConfig, parse_config
+from src.errors import Interrupted, UserError, require, require_choice
+from src.overrides import exact_command, named_keys, quote_override, shell_override
+from src.run_dir import RunDir, find_run, is_finished, relative
+
+MEASURED = re.compile(r"metrics\.(train|val|test)\.(loss|top1|top5|superclass)")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep."""
+
+    run_dir: RunDir
+
+    def record(self) -> RunRecord:
+        return read_record(self.run_dir)
+
+
+class Sweep:
+    """One folder of jobs, and the launcher that runs them."""
+
+    def __init__(
+        self,
+        hydra_context: HydraContext,
+        task_function: TaskFunction,
+        config: DictConfig,
+        metric: str,
+        direction: str,
+        max_batch_size: int | None = None,
+    ) -> None:
+        require_choice("hydra.sweeper.direction", direction, DIRECTIONS)
+        require(
+            bool(MEASURED.fullmatch(metric)),
+            f"hydra.sweeper.metric={metric} is not measured: write metrics.<train, val or test>.<loss, top1, top5 or "
+            "superclass>",
+        )
+        require(
+            max_batch_size is None or max_batch_size >= 1,
+            f"hydra.sweeper.max_batch_size={max_batch_size} must be at least 1, or null for all jobs at once",
+        )
+        self.loader, self.config = hydra_context.config_loader, config
+        self.metric, self.direction, self.max_batch_size = metric, direction, max_batch_size
+        self.folder = relative(Path(config.hydra.sweep.dir).absolute())
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def prepare(
+        self,
+        settings: Sequence[Sequence[str]],
+        swept: Sequence[str],
+        check: Callable[[RunConfig], None] = lambda config: None,
+    ) -> list[Job]:
+        """One job for each list of overrides, its config checked (by `check` too) and written to its folder.
+
+        `swept` are the keys that name the folders. Raises UserError for the first job that cannot be meant, or whose
+        folder holds a run of other settings; nothing is written before all have passed.
+        """
+        prepared = []
+        for number, overrides in enumerate(settings):
+            composed = self.loader.load_sweep_config(self.config, list(overrides))
+            choices = composed.hydra.runtime.choices
+            config = self._parse(composed, overrides)
+            check(config)
+            run_dir = RunDir(self.folder / folder_name(number, overrides, swept))
+            require_same(run_dir, config)
+            prepared.append((run_dir, config, choices, named_keys(overrides)))
+        for run_dir, config, choices, overridden in prepared:
+            if not run_dir.config_file.exists():
+                run_dir.create(config, choices, overridden, named_keys(swept))
+        return [Job(run_dir) for run_dir, *_ in prepared]
+
+    def launch(self, jobs: Sequence[Job], pause_at: int | None = None) -> None:
+        """Trains the jobs to their end, or to the end of epoch `pause_at`, each by resuming its folder."""
+        batch = []
+        for path, result in ((job.run_dir.path, job.run_dir.load_result()) for job in jobs):
+            if is_finished(result, pause_at):
+                print(f"{path} is {result['status']}; there is nothing left to do.", flush=True)
+                continue
+            overrides = [quote_override("resume", path), quote_override("hydra.sweep.dir", self.folder)]
+            overrides.append(quote_override("hydra.sweep.subdir", path.name))
+            batch.append([*overrides, *([f"pause_at={pause_at}"] if pause_at else [])])
+        size = self.max_batch_size or max(1, len(batch))
+        for first in range(0, len(batch), size):
+            self.launcher.launch(batch[first : first + size], initial_job_idx=first)
+
+    @contextmanager
+    def table_at_end(
+        self, jobs: Sequence[Job], last_words: Callable[[Comparison], str] | None = None
+    ) -> Iterator[None]:
+        """Writes the table, however the jobs end. Raises UserError where one is not completed."""
+        try:
+            yield
+        except (Interrupted, KeyboardInterrupt, UserError):
+            self._write_table(jobs, last_words, cut_short=True)
+            raise
+        unfinished = self._write_table(jobs, last_words)
+        require(not unfinished, f"{unfinished} of {len(jobs)} jobs are not completed")
+
+    def _write_table(
+        self, jobs: Sequence[Job], last_words: Callable[[Comparison], str] | None, cut_short: bool = False
+    ) -> int:
+        """Prints and writes the table; the number of jobs that are not completed."""
+        comparison = compare([job.record() for job in jobs], self.metric, self.direction)
+        write_sweep(comparison, self.folder)
+        print(f"\n{sweep_text(comparison)}\n\nthe table is in {self.folder}/sweep.md and sweep.csv", flush=True)
+        if last_words:
+            print(f"\n{last_words(comparison)}", flush=True)
+        if comparison.unfinished or cut_short:
+            typed = [text for text in shlex.split(exact_command()) if not text.startswith("hydra.sweep.dir=")]
+            again = f"{shlex.join(typed)} {shell_override('hydra.sweep.dir', self.folder)}"
+            print(f"to continue with what is not completed:\n  {again}", flush=True)
+        return len(comparison.unfinished)
+
+    def _parse(self, composed: DictConfig, overrides: Sequence[str]) -> RunConfig:
+        """The checked settings of one job."""
+        with open_dict(composed):
+            del composed["hydra"]
+        config = parse_config(composed, overrides)
+        require(composed.resume is None, f"resume={composed.resume} continues one run; leave --multirun out")
+        require(
+            config.data.validation != "none" or not self.metric.startswith("metrics.val."),
+            f"data.validation=none measures no {self.metric}; compare by hydra.sweeper.metric=metrics.test.top1",
+        )
+        if config.init.run:
+            find_run(config.init.run, "init.run")
+        return config
+
+
+def require_same(run_dir: RunDir, config: RunConfig) -> None:
+    """Raises UserError where the folder holds a run of other settings than `config`."""
+    if not run_dir.config_file.exists():
+        return
+    others = differences(flatten(run_dir.load_config()), flatten(config))
+    require(
+        not others,
+        f"{run_dir.path} holds a run of other settings ({', '.join(others)}); choose another hydra.sweep.dir, or start "
+        "the sweep there with the same command",
+    )
+
+
+def folder_name(number: int, overrides: Sequence[str], swept: Sequence[str]) -> str:
+    """0_optimizer-adam: number and swept settings, without characters that shell, Hydra or file system would quote."""
+    named = [text for text in overrides if text.partition("=")[0] in swept]
+    settings = [re.sub(r"[^\w.+-]+", "-", text.lstrip("+")).strip("-") for text in named]
+    return "_".join([str(number), *settings])[:120]

@@ -1,0 +1,77 @@
+"""Runs side by side: each is a process of its own, so that one that is killed takes no other with it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from types import FrameType
+
+from src.cli import SRC
+from src.errors import Interrupted
+from src.overrides import COMMAND, exact_command
+
+
+class ProcessPool:
+    """Runs commands `python -m src.train ...`, `num_processes` at a time; their output goes to their runs' logs."""
+
+    def __init__(self, num_processes: int) -> None:
+        self.num_processes = num_processes
+        self.running: list[subprocess.Popen[str]] = []
+        self.signals: list[int] = []
+
+    def run(self, jobs: Sequence[Sequence[str]]) -> None:
+        """Runs `python -m src.train <overrides>` for each of `jobs`, and waits for all.
+
+        A signal is passed on to the processes, each of which saves and ends; no further one is started. Raises
+        Interrupted afterwards.
+        """
+        stop_signals = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self._pass_on) for number in stop_signals}
+        try:
+            with ThreadPoolExecutor(self.num_processes) as threads:
+                list(threads.map(self._run_one, jobs))
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if self.signals:
+            raise Interrupted(self.signals[0])
+
+    def _run_one(self, overrides: Sequence[str]) -> None:
+        if self.signals:
+            return
+        process = subprocess.Popen(
+            [sys.executable, "-m", "src.train", *overrides],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self._environment(),
+            process_group=0,  # a terminal's Ctrl-C reaches it through this process, and so only once
+        )
+        self.running.append(process)
+        if self.signals:  # it came while the process started
+            process.send_signal(self.signals[0])
+        _, errors = process.communicate()
+        self.running.remove(process)
+        name = overrides[0].partition("=")[2]
+        if process.returncode and not self.signals:
+            last = errors.strip().splitlines()[-1] if errors.strip() else f"ended with code {process.returncode}"
+            print(f"{name}: {last}", file=sys.stderr, flush=True)
+        elif not process.returncode:
+            print(f"{name}: done", flush=True)
+
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        self.signals.append(number)
+        if len(self.signals) > 1:
+            return
+        for process in self.running:
+            with suppress(ProcessLookupError):  # it has just ended
+                process.send_signal(number)
+
+    def _environment(self) -> dict[str, str]:
+        """Threads are shared out among the processes, unless the environment says how many each has."""
+        threads = str(max(1, (os.cpu_count() or 1) // self.num_processes))
+        path = os.pathsep.join(filter(None, [str(SRC.parent), os.environ.get("PYTHONPATH")]))
+        return {"OMP_NUM_THREADS": threads, **os.environ, "PYTHONPATH": path, COMMAND: exact_command()}

@@ -1,0 +1,85 @@
+"""Config nodes with a `_target_`: their settings checked against the target's signature, and the objects they build.
+
+Importing this module does not import torch.
+"""
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from src.errors import UserError
+
+
+def check_target(node: Mapping[str, Any], name: str, num_positional: int = 0) -> None:
+    """Raises UserError unless the settings of `node` are arguments of its `_target_`, and all that it needs.
+
+    Args:
+        node: the settings, with `_target_`; nodes within it are checked too.
+        name: of the node, for the error: "optimizer".
+        num_positional: arguments that the caller adds, before the settings.
+    """
+    if "_target_" not in node:
+        raise UserError(f"{name} needs a _target_, the function or class that builds it.")
+    target = node["_target_"]
+    try:
+        signature = inspect.signature(pkgutil.resolve_name(target))
+    except Exception as error:  # importing a user's module may raise anything
+        raise UserError(f"{name}._target_={target} cannot be imported as a function or class: {error}.") from error
+    settings = {key: value for key, value in node.items() if not _is_directive(key)}
+    try:
+        signature.bind(*[None] * num_positional, **settings)
+    except TypeError as error:
+        valid = ", ".join(list(signature.parameters)[num_positional:]) or "none"
+        raise UserError(f"{name} ({target}): {error}; its arguments are: {valid}.") from error
+    for key, value in settings.items():
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, Mapping) and "_target_" in part:
+                check_target(part, f"{name}.{key}")
+
+
+def build(node: Mapping[str, Any], name: str, **others: Any) -> Any:
+    """The object that `node` describes or, with `_partial_`, the function still to be called.
+
+    `others` are further arguments of the target. Raises UserError, which speaks of `name`, where the target refuses
+    its settings.
+    """
+    try:
+        built = instantiate(dict(node), _convert_="all", **others)
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, UserError) or is_device_failure(cause):
+            raise cause from error
+        raise _refused(node, name, cause) from error
+    if isinstance(built, partial):  # Hydra's own partial examines the target again at every call, so at every step
+        return partial(built.func, *built.args, **built.keywords)
+    return built
+
+
+def call(node: Mapping[str, Any], name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls `function`, which `node` built; raises UserError, which speaks of `name`, where it refuses a value."""
+    try:
+        return function(*arguments)
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        if is_device_failure(error):
+            raise
+        raise _refused(node, name, error) from error
+
+
+def is_device_failure(error: BaseException) -> bool:
+    """Whether the device failed, out of memory for example: RuntimeErrors that are not about settings."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError)
+
+
+def _refused(node: Mapping[str, Any], name: str, cause: BaseException) -> UserError:
+    return UserError(f"{name} ({node['_target_']}) refuses its settings: {' '.join(str(cause).split())}.")
+
+
+def _is_directive(key: str) -> bool:
+    return key.startswith("_") and key.endswith("_")

@@ -1,0 +1,122 @@
+"""From settings to what they describe: data, model, loader, optimizer, schedule."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from src.config import RunConfig
+from src.data.augment import Augmentation
+from src.data.dataset import LabeledImages
+from src.data.loader import BatchPlan, DeviceLoader, PerImageLoader
+from src.data.split import Splits
+from src.errors import UserError, require
+from src.optim.build import parameter_groups
+from src.targets import build, call
+from src.training.device import Placement
+from src.training.finetune import split_as_configured
+from src.training.inference import Preprocess
+
+INIT_IMAGES = 5000  # that a model may start from: the statistics of so many are those of all
+
+
+def load_splits(config: RunConfig) -> Splits:
+    """Reads the data set and splits it. Raises UserError where it has other classes than data.num_classes says."""
+    dataset = build(config.data.source, "data.source").resized(config.data.image_size)
+    found, expected = len(dataset.classes.names), config.data.num_classes
+    require(
+        expected in (None, found),
+        f"data.num_classes={expected}, but the data set has {found} classes; leave data.num_classes out",
+    )
+    return split_as_configured(dataset, config)
+
+
+def build_model(config: RunConfig, num_classes: int, placement: Placement) -> nn.Module:
+    """The model on its device, its weights drawn from the seed.
+
+    Raises UserError where it does not take the data's images at all sizes of the run, or does not return one logit per
+    class.
+    """
+    torch.manual_seed(config.seed)
+    found = {"num_classes": num_classes} if "num_classes" in config.model else {}
+    model = placement.place(build(config.model, "model", **found))
+    was_training = model.training
+    size = config.data.image_size
+    with torch.no_grad():
+        output = call(config.model, "model", model.eval(), _blank_image(size, placement))
+        for _, pixels in config.trainer.progressive_resizing:
+            try:
+                call(config.model, "model", model, _blank_image(pixels, placement))
+            except UserError as error:
+                raise UserError(
+                    f"trainer.progressive_resizing={config.trainer.progressive_resizing}: this model does not take "
+                    f"images of {pixels} pixels beside those of {size}; choose larger ones."
+                ) from error
+    model.train(was_training)
+    require(
+        output.shape == (1, num_classes),
+        f"model returns {tuple(output.shape[1:])} outputs per image; the data has {num_classes} classes",
+    )
+    return model
+
+
+def initialize_from_data(model: nn.Module, config: RunConfig, train: LabeledImages, placement: Placement) -> None:
+    """Shows some thousands of training images to a model that starts from its data, as `SpeedrunNet` does."""
+    if not hasattr(model, "fit_to"):
+        return
+    preprocess = build_preprocess(config, placement)
+    some = train.images[:: -(-len(train) // INIT_IMAGES)]  # of all classes, however they are ordered
+    model.fit_to(preprocess.normalize(preprocess.to_float(some.to(placement.device))))
+
+
+def build_preprocess(config: RunConfig, placement: Placement) -> Preprocess:
+    return Preprocess(config.data.pixel_mean, config.data.pixel_std, placement)
+
+
+def build_loader(
+    config: RunConfig, train: LabeledImages, device: torch.device
+) -> tuple[DeviceLoader | PerImageLoader, Augmentation]:
+    """The loader of the training images, and the augmentation of its batches.
+
+    An `augmentation` that is no src.data.augment.Augmentation is taken for a torchvision transform of single images.
+    """
+    data, trainer = config.data, config.trainer
+    require(
+        not trainer.compile or data.batch_size <= len(train),
+        f"data.batch_size={data.batch_size} is more than the {len(train)} training images, and trainer.compile=true "
+        "leaves out batches that are not full",
+    )
+    plan = BatchPlan(
+        num_images=len(train),
+        batch_size=data.batch_size,
+        seed=config.seed,
+        drop_last=trainer.compile,
+        grad_accumulation_steps=trainer.grad_accumulation_steps,
+    )
+    augmentation = build(config.augmentation, "augmentation") if data.augment else Augmentation()
+    if isinstance(augmentation, Augmentation):
+        return DeviceLoader(train, plan, device, augmentation.alternates_flip), augmentation
+    return PerImageLoader(train, plan, device, augmentation, data.workers), Augmentation()
+
+
+def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:
+    """The optimizer of all trainable weights."""
+    groups = parameter_groups(model, config.trainer.decay_norms_and_biases)
+    return call(config.optimizer, "optimizer", build(config.optimizer, "optimizer"), groups)
+
+
+def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: int) -> LambdaLR:
+    """Multiplies the learning rates, at every step, by the schedule's value at that point of the run."""
+    epochs = config.trainer.epochs
+    schedule: Callable[[float, int], float] = build(config.scheduler, "scheduler")
+    for epoch in (0.0, epochs / 2, float(epochs)):
+        call(config.scheduler, "scheduler", schedule, epoch, epochs)  # its mistakes show now, not at the last step
+    return call(
+        config.scheduler, "scheduler", LambdaLR, optimizer, lambda step: schedule(step / steps_per_epoch, epochs)
+    )
+
+
+def _blank_image(size: int, placement: Placement) -> torch.Tensor:
+    return torch.zeros(1, 3, size, size, device=placement.device)

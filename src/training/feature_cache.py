@@ -1,0 +1,99 @@
+"""The outputs of a frozen part, computed once per image and kept in the base run's folder: a head trains on them."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from src.config import RunConfig
+from src.data.augment import Augmentation
+from src.data.dataset import ImageDataset, LabeledImages, fingerprint
+from src.data.split import Splits
+from src.lock import try_lock
+from src.models.convnet import ConvNet
+from src.run_dir import find_run, write_atomically
+from src.training.inference import Classifier, compute_outputs
+from src.training.messages import log
+
+MAX_BYTES = 8 << 30  # of features: more is not worth its memory
+NO_AUGMENTATION = f"{Augmentation.__module__}.{Augmentation.__qualname__}"
+
+
+def can_cache(model: nn.Module, config: RunConfig, num_images: int) -> bool:
+    """Whether an image always has the same features (frozen, not augmented), and memory holds those of `num_images`.
+
+    Dropout inside the frozen part does not matter: like its batch norms it stays in evaluation mode.
+    """
+    if config.init.freeze != "features" or not config.init.cache or not isinstance(model, ConvNet):
+        return False
+    if config.data.augment and config.augmentation["_target_"] != NO_AUGMENTATION:
+        return False
+    if config.trainer.progressive_resizing:  # resizes images, not features
+        return False
+    size = config.data.image_size
+    image = torch.zeros(1, 3, size, size, device=next(model.parameters()).device)
+    with torch.no_grad():
+        return num_images * model.features.eval()(image).numel() * image.element_size() <= MAX_BYTES
+
+
+def load_or_compute_features(
+    splits: Splits, classifier: Classifier, config: RunConfig, between_batches: Callable[[], None] = lambda: None
+) -> Splits:
+    """The same splits with features (N, C, H, W) float32 in place of images.
+
+    The features of the whole data set are computed by the first run that needs them, for all runs over this base run,
+    and kept in its folder as features/<hash of weights, images and preprocessing>.pt. `between_batches` may raise to
+    end early.
+    """
+    folder = find_run(config.init.run, "init.run").path / "features"
+    path = folder / f"{_key(splits.dataset, classifier, config)}.pt"
+    with _exclusive(folder, between_batches):
+        if not path.exists():
+            count = len(splits.dataset.train) + len(splits.dataset.test)
+            log.info(f"computing the features of {count:,} images, once for all runs over {config.init.run} ...")
+            _compute(path, splits.dataset, classifier, between_batches)
+    features = torch.load(path, mmap=True, weights_only=True)
+
+    def of(indices: Tensor, data: LabeledImages) -> LabeledImages:
+        return LabeledImages(features["train"].index_select(0, indices), data.labels)
+
+    return replace(
+        splits,
+        train=of(splits.train_indices, splits.train),
+        validation=None if splits.validation is None else of(splits.validation_indices, splits.validation),
+        test=LabeledImages(features["test"].clone(), splits.test.labels),
+    )
+
+
+def _compute(path: Path, dataset: ImageDataset, classifier: Classifier, between_batches: Callable[[], None]) -> None:
+    part, preprocess, placement = classifier.model.features, classifier.preprocess, classifier.placement
+    features = {
+        name: compute_outputs(part, data.images, preprocess, placement, between_batches).contiguous().cpu()
+        for name, data in (("train", dataset.train), ("test", dataset.test))
+    }
+    write_atomically(path, lambda file: torch.save(features, file))
+
+
+def _key(dataset: ImageDataset, classifier: Classifier, config: RunConfig) -> str:
+    data, placement = fingerprint(dataset.train, dataset.test), classifier.placement
+    preprocessing = (
+        f"{config.data.pixel_mean} {config.data.pixel_std} {placement.autocast_dtype} {placement.device.type}"
+    )
+    described = f"{data} {classifier.frozen_hash()} {classifier.model.features} {preprocessing}"
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _exclusive(folder: Path, while_waiting: Callable[[], None]) -> Iterator[None]:
+    """Lets one process in at a time: runs that start together compute the features once."""
+    folder.mkdir(exist_ok=True)
+    while (file := try_lock(folder / ".lock")) is None:
+        while_waiting()
+        time.sleep(0.1)
+    with file:
+        yield

@@ -1,0 +1,131 @@
+"""The end of a run: one checkpoint is evaluated on all images; the test set is used here and nowhere else."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from src.data.split import Splits
+from src.formatting import format_table, percent
+from src.metrics import Metrics, measure
+from src.training.checkpoint import load_checkpoint
+from src.training.progressive_resizing import step_cost
+
+if TYPE_CHECKING:
+    from src.training.trainer import Trainer
+
+TITLES = {"train": "training, without augmentation", "val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of one checkpoint on parts of the data: "train", "val", "test".
+
+    `tta_flip` are those of the mean logits of each image and its mirror image (test-time augmentation).
+    """
+
+    checkpoint: str
+    epoch: int
+    step: int
+    is_epoch_end: bool  # the weights are those at the end of `epoch`, not from within the next
+    metrics: dict[str, Metrics]
+    tta_flip: dict[str, Metrics]
+    test_logits: Tensor | None  # (N, num_classes) float32 on the CPU
+
+    def as_result(self) -> dict[str, Any]:
+        """The part of result.json that it makes."""
+        return {
+            "evaluated": self.checkpoint,
+            "evaluated_epoch": self.epoch,
+            "evaluated_step": self.step,
+            "metrics": {part: asdict(self.metrics[part]) if part in self.metrics else None for part in TITLES},
+            "tta_flip": {part: asdict(metrics) for part, metrics in self.tta_flip.items()} or None,
+        }
+
+
+def evaluate_at_pause(trainer: "Trainer") -> Evaluation:
+    """Evaluates the checkpoint so far on the validation images alone: a search decides by it which runs continue."""
+    name, content = load_eval_weights(trainer)
+    metrics = {}
+    if trainer.validation:
+        logits, labels = _logits(trainer, trainer.validation.images), trainer.validation.labels.cpu()
+        metrics["val"] = measure(logits, labels, trainer.splits.classes)
+    return _evaluation(name, content, metrics, {}, None)
+
+
+def evaluate_run(trainer: "Trainer") -> Evaluation:
+    """Evaluates the best checkpoint, or the last where none was chosen, on all images.
+
+    Raises UserError for a loss that is not finite.
+    """
+    splits, config = trainer.splits, trainer.config
+    name, content = load_eval_weights(trainer)
+    parts = {"train": splits.train, "val": splits.validation, "test": splits.test}
+    parts = {part: data for part, data in parts.items() if data is not None}
+    logits = {part: _logits(trainer, data.images) for part, data in parts.items()}
+    metrics = {part: measure(logits[part], data.labels, splits.classes) for part, data in parts.items()}
+    if config.data.validation == "test":
+        metrics["val"] = metrics["test"]
+    tta_flip = {}
+    if config.trainer.tta_flip:
+        for part in parts.keys() - {"train"}:
+            mean_logits = (logits[part] + _logits(trainer, parts[part].images.flip(-1))) / 2
+            tta_flip[part] = measure(mean_logits, parts[part].labels, splits.classes)
+    if not all(math.isfinite(part.loss) for part in metrics.values()):
+        raise trainer.diverged()
+    return _evaluation(name, content, metrics, tta_flip, logits["test"])
+
+
+def load_eval_weights(trainer: "Trainer") -> tuple[str, dict[str, Any]]:
+    """Loads the best checkpoint's weights, or the last's where none was chosen; its name and content."""
+    chosen = trainer.config.data.holds_out and trainer.run_dir.checkpoint("best").exists()
+    name = "best" if chosen else "last"
+    content = load_checkpoint(trainer.run_dir.checkpoint(name))
+    trainer.classifier.load_trained_state(content["model"])
+    return name, content
+
+
+def num_evaluated(splits: Splits, tta_flip: bool) -> int:
+    """How many images the final evaluation passes through the model."""
+    unseen = len(splits.validation or ()) + len(splits.test)
+    return len(splits.train) + unseen * (2 if tta_flip else 1)
+
+
+def evaluation_seconds(trainer: "Trainer") -> float:
+    """Time of the final evaluation at the speed of the epoch under way: a forward pass takes a third of a step."""
+    trained, full_size = trainer.meter, trainer.config.data.image_size
+    seconds = num_evaluated(trainer.splits, trainer.config.trainer.tta_flip) * trained.seconds / trained.images / 3
+    seconds *= step_cost(full_size) / step_cost(trainer.image_size() or full_size)
+    return min(seconds, 30 * trainer.config.trainer.max_minutes)  # at most half: the first steps are slow and mislead
+
+
+def metrics_table(metrics: dict[str, Metrics], tta_flip: dict[str, Metrics] | None = None) -> str:
+    """One row per part of the data; `tta_flip` has a column of its own."""
+    header, align = ["images", "number", "loss", "top1", "top5", "superclass"], "<>>>>>"
+    rows = [
+        [TITLES[part], f"{m.images:,}", f"{m.loss:.4f}", percent(m.top1), percent(m.top5), percent(m.superclass)]
+        for part in TITLES
+        if (m := metrics.get(part))
+    ]
+    if tta_flip:
+        header, align = [*header, "top1, tta_flip"], f"{align}>"
+        flipped = (tta_flip.get(part) for part in TITLES if metrics.get(part))
+        rows = [[*row, percent(m.top1) if m else "-"] for row, m in zip(rows, flipped, strict=True)]
+    return format_table(header, rows, align)
+
+
+def _evaluation(
+    name: str,
+    content: dict[str, Any],
+    metrics: dict[str, Metrics],
+    tta_flip: dict[str, Metrics],
+    test_logits: Tensor | None,
+) -> Evaluation:
+    is_epoch_end = content["batch"] == 0
+    return Evaluation(name, content["epoch"], content["step"], is_epoch_end, metrics, tta_flip, test_logits)
+
+
+def _logits(trainer: "Trainer", images: Tensor) -> Tensor:
+    """On the CPU. Everything was saved at the end of training: an interrupted evaluation is simply done again."""
+    return trainer.classifier.logits(images, between_batches=trainer.stop.raise_if_asked).cpu()

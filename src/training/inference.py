@@ -1,0 +1,117 @@
+"""A model with its preprocessing on its device: uint8 images in, logits out."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from src.training.device import Placement
+
+EVAL_BATCH = 512  # fixed, so that a model gives the same digits in training and in `src.evaluate`
+
+
+class Preprocess:
+    """What comes before the model: `to_float`, then perhaps an augmentation, then `normalize`."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], placement: Placement) -> None:
+        self.memory_format = placement.memory_format
+        self.is_identity = not any(mean) and all(value == 1 for value in std)
+        self.mean, self.std = (torch.tensor(v, device=placement.device).view(1, 3, 1, 1) for v in (mean, std))
+
+    def to_float(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 -> float32 in [0, 1]."""
+        return images.to(torch.float32, memory_format=torch.contiguous_format).mul_(1 / 255)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Minus mean, divided by std, in the memory format of the model."""
+        images = images if self.is_identity else (images - self.mean) / self.std
+        return images.contiguous(memory_format=self.memory_format)
+
+
+class NoPreprocess(Preprocess):
+    """For inputs that are features already."""
+
+    def to_float(self, images: Tensor) -> Tensor:
+        return images
+
+    def normalize(self, images: Tensor) -> Tensor:
+        return images
+
+
+class Classifier:
+    """A model on its device with its preprocessing.
+
+    Args:
+        model: (N, 3, H, W) float -> logits (N, num_classes).
+        preprocess: what images pass before the model.
+        placement: device, precision, memory layout.
+        frozen: name of the part that is not trained, "features"; its weights are those of another run, and checkpoints
+            do not repeat them.
+        on_features: the inputs are the outputs of the frozen part, so only `model.head` is called.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        preprocess: Preprocess,
+        placement: Placement,
+        frozen: str | None = None,
+        on_features: bool = False,
+    ) -> None:
+        self.model, self.preprocess, self.placement = model, preprocess, placement
+        self.frozen, self.on_features = frozen, on_features
+        self.trained_module = model.head if on_features else model
+
+    def train(self) -> None:
+        """Training mode for all that is trained; a frozen part keeps its batch norm statistics."""
+        self.model.train()
+        if self.frozen:
+            self.model.get_submodule(self.frozen).eval()
+
+    def logits(self, images: Tensor, between_batches: Callable[[], None] = lambda: None) -> Tensor:
+        """(N, num_classes) float32 on the device, of images (N, 3, H, W) uint8; see `compute_outputs`."""
+        return compute_outputs(self.trained_module, images, self.preprocess, self.placement, between_batches)
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """The state dict of all but the frozen part."""
+        return {name: value for name, value in self.model.state_dict().items() if not self._is_frozen(name)}
+
+    def load_trained_state(self, state: dict[str, Tensor]) -> None:
+        """Loads what `trained_state` returned; raises RuntimeError, as PyTorch does, for other keys or shapes."""
+        frozen = {name: value for name, value in self.model.state_dict().items() if self._is_frozen(name)}
+        self.model.load_state_dict({**frozen, **state})
+
+    def frozen_hash(self) -> str | None:
+        """A short hash of the frozen part's weights: by it a checkpoint knows whether the base run has changed."""
+        if not self.frozen:
+            return None
+        digest = hashlib.sha256()
+        for name, value in self.model.get_submodule(self.frozen).state_dict().items():
+            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def _is_frozen(self, name: str) -> bool:
+        return bool(self.frozen) and name.startswith(f"{self.frozen}.")
+
+
+@torch.inference_mode()
+def compute_outputs(
+    module: nn.Module,
+    images: Tensor,
+    preprocess: Preprocess,
+    placement: Placement,
+    between_batches: Callable[[], None] = lambda: None,
+) -> Tensor:
+    """Outputs (N, ...) float32, on the device, of `module` in evaluation mode for `images` (N, 3, H, W) uint8.
+
+    `module` is left in evaluation mode. `between_batches` may raise to end early.
+    """
+    module.eval()
+    parts = []
+    for batch in images.split(EVAL_BATCH):
+        inputs = preprocess.normalize(preprocess.to_float(batch.to(placement.device)))
+        with placement.autocast():
+            parts.append(module(inputs).float())
+        between_batches()
+    return torch.cat(parts)

@@ -1,0 +1,96 @@
+"""What a run says: its heading, the commands that come next, what can be done about a failure; to terminal and log."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+
+from src.config import RunConfig
+from src.data.split import Splits
+from src.errors import UserError
+from src.loggers.console import ConsoleHandler
+from src.overrides import shell_override
+from src.run_dir import RunDir
+
+log = logging.getLogger("cifarlab")  # messages of a run; the console logger's table goes through it too
+
+
+@contextmanager
+def log_messages(run_dir: RunDir, on_terminal: bool) -> Iterator[None]:
+    """Within it messages and Python's warnings go to train.log and, if asked for, to the terminal."""
+    handlers: list[logging.Handler] = [logging.FileHandler(run_dir.log_file, encoding="utf-8")]
+    if on_terminal:
+        handlers.append(ConsoleHandler())
+    loggers = (log, logging.getLogger("py.warnings"))
+    log.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    for logger in loggers:
+        logger.propagate = False
+        for handler in handlers:
+            logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        for logger in loggers:
+            for handler in handlers:
+                logger.removeHandler(handler)
+        handlers[0].close()
+
+
+def heading(config: RunConfig, choices: Mapping[str, str], run_dir: RunDir, splits: Splits, device: str) -> str:
+    """Four lines: the folder, what was chosen, the images, the length of the run and the device."""
+    images = [f"{len(splits.train):,} training images"]
+    if splits.validation:
+        images.append(f"{len(splits.validation):,} held out for validation")
+    images.append(f"{len(splits.test):,} test images")
+    groups = ("model", "data", "augmentation", "optimizer", "scheduler")
+    chosen = " ".join(f"{group}={choices[group]}" for group in groups if group in choices)
+    epochs = f"{config.trainer.epochs} epoch{'s' * (config.trainer.epochs > 1)}"
+    return (
+        f"{run_dir.path}\n{chosen}\n{', '.join(images)}; {len(splits.classes.names)} classes\n"
+        f"{epochs}, batches of {config.data.batch_size}, seed {config.seed}, on {device}"
+    )
+
+
+def resume_command(run_dir: RunDir) -> str:
+    return f"python -m src.train {shell_override('resume', run_dir.path)}"
+
+
+def next_commands(run_dir: RunDir) -> str:
+    """What one does with a finished run, one command per line."""
+    run = shell_override("run", run_dir.path)
+    return (
+        f"  python -m src.evaluate {run}\n  python -m src.predict {run} images='path/*.png'\n"
+        "  tensorboard --logdir outputs"
+    )
+
+
+def explain_failure(error: BaseException, config: RunConfig) -> UserError | None:
+    """What the user can do about `error`; None where it is a fault of the program."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, torch.OutOfMemoryError):
+        return UserError(
+            f"out of GPU memory with batches of {config.data.batch_size}: halve data.batch_size and double "
+            "trainer.grad_accumulation_steps, which trains alike, or take a smaller model.width or data.image_size."
+        )
+    if isinstance(error, torch.AcceleratorError):
+        return UserError(
+            f"the GPU failed ({_first_line(error)}): check that this PyTorch was built for this GPU and driver, or use "
+            "trainer.device=cpu."
+        )
+    if "more than 1 value per channel" in str(error):
+        return UserError(
+            "batch norm cannot train on a single image: raise data.batch_size, data.limit or the model's image size."
+        )
+    if config.trainer.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return UserError(f"trainer.compile=true fails on this network or machine ({_first_line(error)}); leave it out.")
+    if isinstance(error, OSError):
+        return UserError(f"{error}; once that is mended, the run continues from its last checkpoint with resume=...")
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,19 @@
+"""How far a run has come."""
+
+from dataclasses import dataclass, field
+
+from src.loggers.base import Row
+
+
+@dataclass
+class TrainState:
+    """What a checkpoint holds beside weights, optimizer and the sums of the epoch under way."""
+
+    epoch: int = 0  # epochs completed
+    batch: int = 0  # batches done in the epoch under way
+    step: int = 0  # optimizer steps done
+    seconds: float = 0.0  # training and validating, without the time between interruption and resume
+    lr: float = 0.0  # of the last step
+    best_top1: float | None = None  # validation accuracy of the best epoch
+    best_epoch: int = 0
+    history: list[Row] = field(default_factory=list)  # one row per completed epoch

@@ -1,0 +1,254 @@
+"""The training loop, read top to bottom: `fit` passes through the epochs, `train_epoch` through the steps of one."""
+
+import math
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from src.config import RunConfig
+from src.data.rng import AUGMENTATION, make_generator
+from src.data.split import Splits
+from src.errors import Interrupted, UserError
+from src.loggers.base import Logger, Row
+from src.metrics import Metrics, measure
+from src.run_dir import RunDir, StopReason
+from src.targets import build
+from src.training.build import build_loader, build_optimizer, build_scheduler
+from src.training.checkpoint import save_checkpoint
+from src.training.final_eval import evaluation_seconds
+from src.training.inference import Classifier
+from src.training.meter import Meter
+from src.training.progressive_resizing import resize_batch, size_at
+from src.training.signals import StopRequest
+from src.training.state import TrainState
+
+LOG_SECONDS = 1.0  # how often the meter is read within an epoch: every reading waits for the device
+
+
+class Trainer:
+    """Trains a classifier on the images of a split, and keeps its run's folder up to date.
+
+    Args:
+        config: the run's settings.
+        classifier: the model on its device.
+        splits: images, or features where the classifier takes those.
+        run_dir: receives checkpoints and progress.
+        fingerprint: of the data; a resumed run must have the same.
+        loggers: called once a second and after each epoch.
+        stop: asks to stop after a signal.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        classifier: Classifier,
+        splits: Splits,
+        run_dir: RunDir,
+        fingerprint: str = "",
+        loggers: Sequence[Logger] = (),
+        stop: StopRequest | None = None,
+    ) -> None:
+        device = classifier.placement.device
+        self.config, self.classifier, self.splits, self.run_dir = config, classifier, splits, run_dir
+        self.fingerprint, self.loggers, self.stop = fingerprint, loggers, stop or StopRequest()
+        self.loader, self.augmentation = build_loader(config, splits.train, device)
+        self.optimizer = build_optimizer(config, classifier.model)
+        self.scheduler = build_scheduler(config, self.optimizer, self.loader.plan.num_steps)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=classifier.placement.needs_scaler)
+        self.loss = build(config.loss, "loss")
+        watched = splits.test if config.data.validation == "test" else splits.validation
+        self.validation = watched.to(device) if watched else None
+        self.state, self.meter = TrainState(), Meter(device)
+        self.started = self.ticked = self.logged = self.saved = time.perf_counter()
+        if config.trainer.compile:
+            torch.compiler.reset()  # a process may hold eight graphs of one function: drop those of earlier runs
+            self.batch_loss = torch.compile(self.batch_loss, fullgraph=True, dynamic=False)
+
+    def fit(self, pause_at: int | None = None) -> StopReason:
+        """Trains from the present state to the end, or to the end of epoch `pause_at`.
+
+        Raises Interrupted after a signal, with everything saved, and UserError for a loss that is not finite.
+        """
+        epochs, patience = self.config.trainer.epochs, self.config.trainer.patience
+        if self.state.step == 0:
+            self.save("last")
+        while self.state.epoch < min(pause_at or epochs, epochs):
+            if patience and self.state.epoch - self.state.best_epoch >= patience:
+                return StopReason.PATIENCE
+            self._stop_if_asked()
+            if not self.train_epoch():
+                self.save("last")
+                return StopReason.MAX_MINUTES
+            is_best = self.end_epoch(self.validate())
+            for logger in self.loggers:  # before the checkpoint: on resume, what lies after it is logged again
+                logger.on_epoch_end(self.state.history, is_best)
+            if is_best:
+                self.save("best")
+            self.save("last")
+        return StopReason.EPOCHS if self.state.epoch >= epochs else StopReason.PAUSE
+
+    def batch_loss(self, images: Tensor, labels: Tensor, params: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Mean loss and number of correct predictions of one batch; compiled as one graph with trainer.compile.
+
+        Args:
+            images: (n, 3, H, W) uint8.
+            labels: (n,) int64.
+            params: what the augmentation has drawn for each image.
+        """
+        preprocess = self.classifier.preprocess
+        inputs = preprocess.normalize(self.augmentation(preprocess.to_float(images), params))
+        with self.classifier.placement.autocast():
+            logits = self.classifier.trained_module(inputs)
+        logits = logits.float()
+        targets = self.augmentation.targets(labels, params, logits.shape[1])
+        loss = self.loss(logits, targets)
+        main = targets if targets.ndim == 1 else targets.argmax(dim=1)  # of mixed images the larger share's label
+        return loss, (logits.detach().argmax(dim=1) == main).sum()
+
+    def train_epoch(self) -> bool:
+        """One epoch, or the rest of one; False where max_minutes ran out before its end."""
+        self.classifier.train()
+        self._tick()
+        for images, labels in self.loader.batches(self.state.epoch, start=self.state.batch):
+            params = self.draw_augmentation(images)
+            loss, correct = self.batch_loss(resize_batch(images, self.image_size()), labels, params)
+            self.backward(loss, len(labels))
+            self.meter.update(loss, correct, len(labels))
+            self.state.batch += 1
+            if self.loader.plan.ends_group(self.state.batch):
+                self.optimizer_step()
+                if self.log_save_or_stop():
+                    return False
+        self._finite_loss()
+        return True
+
+    def draw_augmentation(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The augmentation's random parameters for each image, a function of (seed, epoch, batch)."""
+        place = (self.config.seed, self.state.epoch, self.state.batch, AUGMENTATION)
+        return self.augmentation.draw(make_generator(*place, device=images.device), len(images))
+
+    def backward(self, loss: Tensor, num_images: int) -> None:
+        """Adds the gradient of the batch's share of the mean loss over its accumulation group."""
+        share = num_images / self.loader.plan.group_images(self.state.batch)
+        self.scaler.scale(loss * share).backward()
+
+    def optimizer_step(self) -> None:
+        """Clips the gradients, updates the weights, moves the learning rate."""
+        if self.config.trainer.grad_clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.classifier.model.parameters(), self.config.trainer.grad_clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.state.lr = self.lr
+        self.scheduler.step()
+        self.state.step += 1
+
+    def validate(self) -> Metrics | None:
+        """Metrics of the validation images; None where there are none."""
+        if self.validation is None:
+            return None
+        logits = self.classifier.logits(self.validation.images, between_batches=self._stop_if_asked)
+        metrics = measure(logits, self.validation.labels, self.splits.classes)
+        if not math.isfinite(metrics.loss):
+            raise self.diverged()
+        return metrics
+
+    def end_epoch(self, val: Metrics | None) -> bool:
+        """Adds the epoch's row to the history; whether it is the best so far and may be chosen."""
+        self._tick()
+        state, meter = self.state, self.meter
+        state.epoch += 1
+        row: Row = {
+            "epoch": state.epoch,
+            "train_loss": meter.mean_loss(),
+            "train_top1": meter.accuracy(),
+            "val_loss": val.loss if val else None,
+            "val_top1": val.top1 if val else None,
+            "lr": state.lr,
+            "images_per_second": meter.images / meter.seconds,
+            "seconds": state.seconds,
+        }
+        state.history.append(row)
+        state.batch = 0
+        meter.reset()
+        if val is None or (state.best_top1 is not None and val.top1 <= state.best_top1):
+            return False
+        state.best_top1, state.best_epoch = val.top1, state.epoch
+        return self.config.data.holds_out
+
+    def log_save_or_stop(self) -> bool:
+        """Once a second informs the loggers, and saves where that is due; whether max_minutes has run out.
+
+        Raises Interrupted, everything saved, once a signal has asked the run to stop.
+        """
+        self._tick(training=True)
+        if self.ticked - self.logged >= LOG_SECONDS:
+            loss = self._finite_loss()
+            for logger in self.loggers:
+                logger.on_log(self.state.epoch, self.state.batch, loss, self.meter.accuracy())
+            if self.ticked - self.saved > 60 * self.config.trainer.checkpoint_minutes:
+                self.save("last")
+            self.logged = time.perf_counter()
+        self._stop_if_asked()
+        return self._is_out_of_time() and self.state.batch < len(self.loader)
+
+    def save(self, name: str) -> None:
+        """Writes a checkpoint. Raises UserError instead where the loss or a weight is not finite."""
+        if self.meter.images:
+            self._finite_loss()
+        weights = self.classifier.model.parameters()
+        if not torch.stack([weight.detach().isfinite().all() for weight in weights]).all():
+            raise self.diverged()
+        self._tick()
+        save_checkpoint(self.run_dir.checkpoint(name), self)
+        self.run_dir.update_result(
+            epochs=self.state.epoch,
+            steps=self.state.step,
+            seconds=round(self.state.seconds, 3),
+            best_epoch=self.state.best_epoch or None,
+            best_val_top1=self.state.best_top1,
+        )
+        self.saved = time.perf_counter()
+
+    def diverged(self) -> UserError:
+        """The error for a loss or a weight that is not finite."""
+        return UserError(
+            f"the loss is no longer a finite number (epoch {self.state.epoch + 1}, batch {self.state.batch}): lower "
+            f"optimizer.lr (now {self.lr:g}), clip the gradients with trainer.grad_clip_norm=1, or begin gently with "
+            "scheduler.warmup_epochs=1."
+        )
+
+    @property
+    def lr(self) -> float:
+        return self.optimizer.param_groups[0]["lr"]
+
+    def _finite_loss(self) -> float:
+        loss = self.meter.mean_loss()
+        if not math.isfinite(loss):
+            raise self.diverged()
+        return loss
+
+    def _tick(self, training: bool = False) -> None:
+        """Adds the time since the last tick to the run's, and to the epoch's if it was spent training."""
+        now = time.perf_counter()
+        self.state.seconds += now - self.ticked
+        self.meter.seconds += (now - self.ticked) * training
+        self.ticked = now
+
+    def image_size(self) -> int | None:
+        """Pixels of the present step's images; None for full size."""
+        done = (self.state.epoch + self.state.batch / len(self.loader)) / self.config.trainer.epochs
+        return size_at(done, self.config.trainer.progressive_resizing)
+
+    def _stop_if_asked(self) -> None:
+        if self.stop.signal_number is not None:
+            self.save("last")
+            raise Interrupted(self.stop.signal_number)
+
+    def _is_out_of_time(self) -> bool:
+        """Whether max_minutes leaves no more time than the final evaluation takes."""
+        minutes = self.config.trainer.max_minutes
+        return minutes is not None and self.ticked - self.started + evaluation_seconds(self) > 60 * minutes

@@ -1,0 +1,103 @@
+from dataclasses import replace
+
+import pytest
+
+from src.analysis.compare import SettingRow
+from src.analysis.runs import collect, differences, flatten, read_record
+from src.errors import UserError
+from src.run_dir import RunDir
+
+
+def test_status_of_a_run_whose_process_is_gone_is_killed(recorded):
+    record = recorded(status="running")
+    assert record.status == "killed" and "killed, or the machine went down" in record.reason
+    with record.run_dir.locked():
+        assert read_record(record.run_dir).status == "running"
+
+
+def test_a_folder_without_a_result_waits(recorded):
+    record = recorded()
+    record.run_dir.result_file.unlink()
+    assert read_record(record.run_dir).status == "waiting"
+
+
+def test_metric_follows_dots_and_knows_what_is_missing(recorded):
+    record = recorded(val=0.25, best_epoch=3)
+    assert record.metric("metrics.val.top1") == 0.25
+    assert record.metric("best_epoch") == 3
+    assert record.metric("metrics.test.top1") is None
+    assert record.metric("metrics.val") is None
+    assert record.metric("no.such.thing") is None
+
+
+def test_replicate_is_seed_and_fold(recorded):
+    assert recorded("seed=3", "data.validation=fold", "data.fold=2").replicate == (3, 2)
+
+
+def test_choices_and_overridden_settings_come_from_the_result(recorded):
+    record = recorded("optimizer=sgd", "optimizer.lr=0.2", overridden=["optimizer.lr"])
+    assert (record.choices["optimizer"], record.choices["augmentation"]) == ("sgd", "off")
+    assert record.result["overridden"] == ["optimizer.lr"]
+    assert (record.config.optimizer["lr"], record.settings["optimizer.lr"]) == (0.2, 0.2)
+
+
+def test_what_is_not_used_makes_no_difference(config_of):
+    on, other = config_of("augmentation=crop_flip"), config_of("augmentation=affine")
+    assert "augmentation._target_" in differences(flatten(on), flatten(other))
+    off, other_off = (replace(config, data=replace(config.data, augment=False)) for config in (on, other))
+    assert differences(flatten(off), flatten(other_off)) == []
+    assert "augmentation._target_" in differences(flatten(on), flatten(off))
+
+
+def test_loggers_are_no_settings(config_of):
+    config = config_of()
+    assert config.logger
+    assert differences(flatten(config), flatten(replace(config, logger={}))) == []
+    assert not any(name.startswith("logger") for name in flatten(config))
+
+
+def test_what_a_run_finds_in_its_data_is_no_setting(recorded):
+    records = [recorded("data=folder", data={"train_images": n, "fingerprint": str(n)}) for n in (7, 8)]
+    assert differences(records[0].settings, records[1].settings) == []
+    assert (records[0].settings["data.num_classes"], records[0].settings["model.num_classes"]) == (None, None)
+
+
+def test_status_of_several_runs_is_summarized(recorded):
+    done, failed = recorded(), recorded(status="failed")
+    assert SettingRow({}, (done, done), None).status == "completed"
+    assert SettingRow({}, (failed, done, done), None).status == "2 completed, 1 failed"
+
+
+def test_epochs_of_a_killed_run_are_those_of_its_history(recorded):
+    record = recorded(history=[0.1, 0.2, 0.3])
+    record.run_dir.update_result(status="running", epochs=0, seconds=0)
+    again = read_record(record.run_dir)
+    assert (again.status, again.epochs) == ("killed", 3)
+
+
+def test_control_of_a_run_is_no_setting(config_of):
+    assert differences(flatten(config_of("pause_at=3")), flatten(config_of())) == []
+    assert differences(flatten(config_of("seed=3")), flatten(config_of())) == ["seed"]
+
+
+def test_collect_finds_runs_below_and_counts_none_twice(recorded, tmp_path):
+    config = recorded().config
+    runs = tmp_path / "runs"
+    for seed in range(1, 11):
+        RunDir(runs / f"{seed}_run").create(replace(config, seed=seed), {}, [])
+    found = collect([runs, runs / "3_run", runs / ".." / "runs"])
+    assert [record.settings["seed"] for record in found] == list(range(11))  # 2 before 10
+
+
+def test_collect_names_what_is_no_folder_of_runs(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere is no folder"):
+        collect([tmp_path / "nowhere"])
+    with pytest.raises(UserError, match=r"holds no run"):
+        collect([tmp_path])
+
+
+def test_a_damaged_result_is_named(recorded):
+    run_dir = recorded().run_dir
+    run_dir.result_file.write_text('{"status": ')
+    with pytest.raises(UserError, match=r"result\.json is damaged"):
+        read_record(RunDir(run_dir.path))

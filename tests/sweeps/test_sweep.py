@@ -1,0 +1,244 @@
+"""Plain sweeps, run in this process; those that are killed or run several jobs at once are in test_workers.py."""
+
+import contextlib
+import csv
+import io
+import json
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from src import train
+from src.loggers.history_csv import HistoryCsvLogger
+from src.sweeps.sweep import folder_name
+from tests.quick import QUICK, quick_commands
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    with quick_commands():
+        yield
+
+
+def test_job_folders_need_no_quotes():
+    overrides = ["experiment=course2021/deep", "model.dense=[128,64]", "++optimizer.lr=1e-3"]
+    name = folder_name(3, overrides, ["experiment", "model.dense", "++optimizer.lr"])
+    assert name == "3_experiment-course2021-deep_model.dense-128-64_optimizer.lr-1e-3"
+
+
+def test_job_folders_name_what_is_swept():
+    assert folder_name(1, ["data.augment=True", "data.mean=[0.5,0.5,0.5]", "seed=1"], ["seed"]) == "1_seed-1"
+
+
+def sweep(command, cwd, *arguments):
+    return command("train", "--multirun", *QUICK, "data.augment=true", *arguments, cwd=cwd)
+
+
+def results(folder: Path) -> dict[str, dict]:
+    return {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/result.json"))}
+
+
+def statuses(folder: Path) -> list[str]:
+    return [result["status"] for result in results(folder).values()]
+
+
+DROPOUTS = ("model.dropout=0.5,2,0.25", "hydra.sweep.dir=mine")
+
+
+@pytest.fixture(scope="module")
+def swept(command, tmp_path_factory):
+    """A sweep whose second of three jobs fails: the place where it was started, and what it printed."""
+    place = tmp_path_factory.mktemp("swept")
+    return place, sweep(command, place, *DROPOUTS)
+
+
+def test_a_failing_job_is_a_row_with_its_reason_and_the_others_continue(swept):
+    place, done = swept
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "error: 1 of 3 jobs are not completed."
+    rows = {row["model.dropout"]: row for row in csv.DictReader((place / "mine" / "sweep.csv").open())}
+    assert [rows[name]["status"] for name in ("0.5", "0.25", "2")] == ["completed", "completed", "failed"]
+    assert "dropout=2 must lie in [0, 1)" in rows["2"]["reason"]
+    own = results(place / "mine")
+    assert float(rows["0.5"]["mean"]) == own["0_model.dropout-0.5"]["metrics"]["val"]["top1"]
+    assert re.search(r"1_model.dropout-2 +failed +model .*must lie in", done.stdout)
+    assert "to continue with what is not completed:" in done.stdout
+
+
+def test_a_job_is_the_same_alone_and_third_in_a_sweep(command, swept, tmp_path):
+    alone, third = tmp_path / "alone", swept[0] / "mine" / "2_model.dropout-0.25"
+    own = ("data.augment=true", "model.dropout=0.25", "hydra.run.dir=alone")
+    assert command("train", *QUICK, *own, cwd=tmp_path).returncode == 0
+    facts = [json.loads((path / "result.json").read_text()) for path in (alone, third)]
+    assert facts[0]["metrics"] == facts[1]["metrics"]
+    files = (path / "checkpoints" / "last.pt" for path in (alone, third))
+    first, second = (torch.load(file, weights_only=True)["model"] for file in files)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_table_is_made_again_from_the_folders_alone(command, swept, tmp_path):
+    place, _ = swept
+    done = command("report", f"runs={place / 'mine'}", "hydra.run.dir=report", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report" / "sweep.csv").read_text() == (place / "mine" / "sweep.csv").read_text()
+    assert (tmp_path / "report" / "sweep.md").read_text() == (place / "mine" / "sweep.md").read_text()
+
+
+def test_an_interrupted_sweep_writes_its_table_and_continues_with_what_is_missing(command, tmp_path, monkeypatch):
+    arguments = ("seed=0,1,2", "trainer.epochs=4", "hydra.sweep.dir=mine")
+    log_epoch = HistoryCsvLogger.on_epoch_end
+
+    def raise_in_the_second_job(self, history, is_best):
+        log_epoch(self, history, is_best)
+        if self.path.parent.name == "1_seed-1" and len(history) == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(HistoryCsvLogger, "on_epoch_end", raise_in_the_second_job)
+    first = sweep(command, tmp_path, *arguments)
+    assert first.returncode == 143 and "to continue with what is not completed:" in first.stdout
+    before = results(tmp_path / "mine")
+    assert statuses(tmp_path / "mine") == ["completed", "interrupted", "waiting"]
+    assert "1 completed, 1 interrupted, 1 waiting" in (tmp_path / "mine" / "sweep.csv").read_text()
+    monkeypatch.undo()
+
+    done = sweep(command, tmp_path, *arguments)
+    assert done.returncode == 0, done.stderr
+    after = results(tmp_path / "mine")
+    assert after["0_seed-0"] == before["0_seed-0"]  # untouched
+    assert "0_seed-0 is completed; there is nothing left to do" in done.stdout
+    assert "continuing after epoch 2" in (tmp_path / "mine" / "1_seed-1" / "train.log").read_text()
+    whole = command(
+        "train", *QUICK, "data.augment=true", "seed=1", "trainer.epochs=4", "hydra.run.dir=whole", cwd=tmp_path
+    )
+    assert whole.returncode == 0
+    assert after["1_seed-1"]["metrics"] == json.loads((tmp_path / "whole" / "result.json").read_text())["metrics"]
+    assert after["2_seed-2"]["status"] == "completed"
+
+
+class ClosedPipe(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_sweep_whose_reader_has_gone_writes_its_table_in_which_equal_runs_count_once(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["src/train.py", "--multirun", *QUICK, "seed=0,0", "hydra.sweep.dir=mine"])
+    hangup = signal.getsignal(signal.SIGHUP)
+    with contextlib.redirect_stdout(ClosedPipe()), pytest.raises(SystemExit) as ending:
+        train.main()
+    signal.signal(signal.SIGHUP, hangup)
+    assert ending.value.code == 0
+    assert statuses(tmp_path / "mine") == ["completed", "completed"]
+    (row,) = csv.DictReader((tmp_path / "mine" / "sweep.csv").open())
+    assert (row["n"], row["std"]) == ("1", "")
+    note = "1 run repeats another's settings, seed and fold and is not counted"
+    assert note in (tmp_path / "mine" / "sweep.md").read_text()
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """The batches of jobs that sweeps launch instead of training them: (first number, overrides of each job)."""
+    batches = []
+
+    class Launcher:
+        def launch(self, job_overrides, initial_job_idx):
+            batches.append((initial_job_idx, job_overrides))
+
+    monkeypatch.setattr("src.sweeps.sweep.Plugins.instantiate_launcher", lambda *_, **__: Launcher())
+    return batches
+
+
+def test_a_folder_per_job_in_the_order_of_the_product(command, tmp_path, launched):
+    values = ("optimizer=adam,sgd,rmsprop", "optimizer.lr=0.001", "model.dropout=0,0.5")
+    command("train", "--multirun", *QUICK, *values, cwd=tmp_path)
+    (folder,) = (tmp_path / "outputs").iterdir()
+    assert statuses(folder) == ["waiting"] * 6
+    assert list(results(folder))[:3] == [
+        "0_optimizer-adam_model.dropout-0",
+        "1_optimizer-adam_model.dropout-0.5",
+        "2_optimizer-sgd_model.dropout-0",
+    ]
+
+
+def test_each_job_resumes_its_folder(command, tmp_path, launched):
+    done = sweep(command, tmp_path, "seed=0,1", "hydra.sweep.dir=my sweep")
+    assert done.returncode == 1 and done.stderr == "error: 2 of 2 jobs are not completed.\n"
+    ((first, jobs),) = launched
+    assert first == 0
+    resumed = ["resume='my sweep/1_seed-1'", "hydra.sweep.dir='my sweep'", "hydra.sweep.subdir=1_seed-1"]
+    assert list(jobs[1]) == resumed
+    assert statuses(tmp_path / "my sweep") == ["waiting", "waiting"]
+
+
+def test_jobs_are_launched_in_batches_on_request(command, tmp_path, launched):
+    sweep(command, tmp_path, "seed=0,1,2", "hydra.sweeper.max_batch_size=2")
+    assert [(first, len(jobs)) for first, jobs in launched] == [(0, 2), (2, 1)]
+
+
+def test_experiments_of_a_folder_are_swept(command, tmp_path, launched):
+    command("train", "--multirun", *QUICK, "experiment=glob(course2021/*two*)", "hydra.sweep.dir=mine", cwd=tmp_path)
+    (result,) = results(tmp_path / "mine").values()
+    assert result["choices"]["experiment"] == "course2021/deep_two_dense"
+
+
+AUGMENTATIONS = [
+    (("augmentation=none,affine",), [(True, "Augmentation", "none"), (True, "Affine", "affine")]),
+    (("data.augment=false,true",), [(False, "Affine", "off"), (True, "Affine", "affine")]),
+    (("augmentation.degrees=10,20",), [(True, "Affine", "affine"), (True, "Affine", "affine")]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), AUGMENTATIONS)
+def test_augmentations_can_be_swept(command, tmp_path, launched, arguments, expected):
+    command("train", "--multirun", *QUICK, *arguments, "hydra.sweep.dir=mine", cwd=tmp_path)
+    found = []
+    for name, result in results(tmp_path / "mine").items():
+        config = OmegaConf.load(tmp_path / "mine" / name / "config.yaml")
+        target = config.augmentation["_target_"].rpartition(".")[2]
+        found.append((config.data.augment, target, result["choices"]["augmentation"]))
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([*DROPOUTS, "data.augment=true", "optimizer.lr=0.5"], "holds a run of other settings (optimizer.lr)"),
+        (["optimizer.lr=interval(0.1,1)"], "has infinitely many values; list them, or use hydra/sweeper=random_search"),
+        (["seed=range(3,3)"], "seed=range(3,3) has no values, so the sweep has no jobs"),
+        (["model=glob(nothing*)"], "model=glob(nothing*) has no values, so the sweep has no jobs"),
+        (["experiment=glob(nothing/*)"], "experiment=glob(nothing/*) has no values, so the sweep has no jobs"),
+        (["trainer.epochs=2,0"], "trainer.epochs=0 must be at least 1"),
+        (["data.augment=false,true", "trainer.patience=0"], "trainer.patience=0"),
+        (["data.augment=false,true", "augmentation=cutmix"], "does nothing with data.augment=false"),
+        (["seed=0,1", "hydra.sweeper.metric=top1"], "hydra.sweeper.metric=top1 is not measured: write metrics."),
+        (["seed=0,1", "hydra.sweeper.direction=up"], "hydra.sweeper.direction=up is not one of maximize, minimize"),
+        (["seed=0,1", "hydra.sweeper.max_batch_size=0"], "hydra.sweeper.max_batch_size=0 must be at least 1"),
+        (["seed=0,1", "hydra/sweeper=random_search"], "has nothing to search"),
+        (["model.width=1,2", "hydra/sweeper=random_search", "hydra.sweeper.rungs=[2]"], "stay below trainer.epochs=2"),
+        (["model.width=1,2", "hydra/sweeper=random_search", "hydra.sweeper.n_candidates=0"], "must be at least 1"),
+        (["model.width=1,2", "hydra/sweeper=random_search", "hydra.sweeper.rungs=2"], "must be a list of epochs"),
+        (["seed=interval(0,3)", "hydra/sweeper=random_search", "model.width=1,2"], "seed=interval(0,3) has infinitely"),
+        (["seed=0,1", "hydra.sweeper.metric=metrics.val.top2"], "metrics.val.top2 is not measured"),
+        (["seed=0,1", "data.validation=none"], "data.validation=none measures no metrics.val.top1"),
+        (["data.fold=0,1"], "data.fold=0 does nothing without data.validation=fold"),
+        (["seed=0,1", "+foo=1"], "foo is not a setting"),
+        (["seed=0,1", "resume=mine/0_model.dropout-0.5"], "continues one run; leave --multirun out"),
+        (["seed=0,1", "init.run=nowhere"], "init.run=nowhere is not the folder of a run"),
+        (["seed=0,1", "hydra/launcher=jobli"], "hydra/launcher=jobli"),
+        (["seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0 must be at least"),
+        (["seed=0,1", "hydra.job.chdir=true"], "hydra.job.chdir=true is not supported"),
+    ],
+)
+def test_a_sweep_that_cannot_be_meant_ends_before_its_first_job(command, swept, arguments, sentence):
+    place, _ = swept
+    before = sorted(place.rglob("*"))
+    done = command("train", "--multirun", *QUICK, *arguments, cwd=place)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ") and sentence in done.stderr
+    assert sorted(place.rglob("*")) == before

@@ -1,0 +1,43 @@
+import subprocess
+import sys
+
+from src.lock import is_locked, try_lock
+from tests.conftest import process_environment
+
+HOLD = "import sys; from pathlib import Path; from src.lock import try_lock; file = try_lock(Path(sys.argv[1])); "
+
+
+def process_that_holds(path) -> subprocess.Popen:
+    command = [sys.executable, "-c", f"{HOLD} print(file is not None, flush=True); input()", str(path)]
+    holder = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=process_environment()
+    )
+    assert holder.stdout.readline() == "True\n"
+    return holder
+
+
+def test_a_file_is_locked_once_until_it_is_closed(tmp_path):
+    path = tmp_path / "lock"
+    assert not is_locked(path)  # there is none
+    first = try_lock(path)
+    assert is_locked(path) and try_lock(path) is None
+    first.close()
+    assert not is_locked(path)
+    with try_lock(path):
+        assert is_locked(path)
+
+
+def test_asking_whether_a_file_is_locked_does_not_lock_it(tmp_path):
+    path = tmp_path / "lock"
+    path.touch()
+    assert not is_locked(path)
+    assert try_lock(path) is not None
+
+
+def test_a_killed_process_releases_its_lock(tmp_path):
+    path = tmp_path / "lock"
+    holder = process_that_holds(path)
+    assert is_locked(path) and try_lock(path) is None
+    holder.kill()
+    holder.communicate()
+    assert not is_locked(path)

@@ -1,0 +1,123 @@
+import logging
+import warnings
+
+import pytest
+import torch
+
+from src import plots
+from src.data.dataset import Classes, LabeledImages
+
+CLASSES = Classes(("a", "b", "c"), ("odd", "even"), (0, 1, 0))
+NAMES = ["$$", "$x$", "$\\frac{", "日本", "кот", "\U0010fffd", "\udcff", "a\tb", "a\u3000b", "_x"]
+
+
+@pytest.fixture
+def messages(caplog):
+    """The messages of this test, the first on missing characters among them."""
+    plots._warn_of_missing_characters.cache_clear()
+    caplog.set_level(logging.WARNING)
+    return caplog
+
+
+def plot_all(names):
+    """Every kind of figure with these class and setting names."""
+    data = LabeledImages(torch.zeros(len(names), 3, 8, 8, dtype=torch.uint8), torch.arange(len(names)))
+    matrix = torch.eye(len(names), dtype=torch.int64)
+    return [
+        plots.plot_samples(data, Classes(tuple(names))),
+        plots.plot_confusion(matrix, Classes(tuple(names))),
+        plots.plot_confusion(matrix, Classes(tuple(names), tuple(names), tuple(range(len(names))))),
+        plots.plot_setting_curves({name: [[0.1, 0.2]] for name in names}, "accuracy"),
+        plots.plot_gaps({name: (0.2, 0.1) for name in names}),
+    ]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_any_name_is_drawn_without_errors_and_warnings(number, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.save(plot_all(NAMES)[number], tmp_path / "figures" / "all.png")
+    assert (tmp_path / "figures" / "all.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["$$", "$x$", "кот"])
+def test_names_are_literal(name, messages):
+    samples, classes, superclasses, curves, gaps = plot_all([name, "b"])
+    ticks = [figure.axes[0].get_yticklabels()[0] for figure in (classes, superclasses, gaps)]
+    for text in (samples.axes[0].title, *ticks, curves.legends[0].get_texts()[0]):
+        assert text.get_text() == name and not text.get_parse_math()
+    assert messages.messages == []
+
+
+def test_missing_characters_are_boxes_and_said_once(messages):
+    samples, *_ = plot_all(["\U0010fffd\U0010fffc", "x\U0010fffd"])
+    assert [ax.get_title() for ax in samples.axes[:2]] == ["□□", "x□"]
+    (message,) = messages.messages
+    assert "lack some characters" in message and "Noto Sans CJK" in message
+
+
+def test_fallback_fonts_draw_what_the_first_lacks(messages):
+    title = plot_all(["日本"])[0].axes[0].title
+    assert (title.get_text(), len(messages.messages)) in {("日本", 0), ("□□", 1)}  # with such a font or without
+    assert title.get_fontfamily()[0] == "DejaVu Sans"
+
+
+def test_whitespace_and_boxes_are_no_missing_characters(messages):
+    assert [plots.drawable(text) for text in ("a\tb", "□", "a\nb", "")] == ["a b", "□", "a\nb", ""]
+    assert messages.messages == []
+
+
+def test_samples_are_titled_with_their_classes():
+    data = LabeledImages(torch.zeros(6, 3, 8, 8, dtype=torch.uint8), torch.tensor([2, 0, 1, 2, 0, 1]))
+    titles = [ax.get_title() for ax in plots.plot_samples(data, CLASSES).axes]
+    assert [title for title in titles if title] == ["a", "b", "c"]
+
+
+def test_curves_hold_the_history_and_name_the_watched_set():
+    history = [{"epoch": e, "train_top1": e / 10, "val_top1": e / 20, "clean_train_top1": None} for e in (1, 2, 3)]
+    history[2]["clean_train_top1"] = 0.4
+    ax = plots.plot_curves(history, "top1", "accuracy", "test set").axes[0]
+    assert [line.get_label() for line in ax.lines] == [
+        "training, as trained",
+        "test set",
+        "training images, without augmentation",
+    ]
+    assert list(ax.lines[1].get_ydata()) == [0.05, 0.1, 0.15]
+
+
+def test_confusion_is_ordered_by_superclass_and_normalised_per_row():
+    matrix = torch.tensor([[4, 0, 0], [2, 2, 0], [0, 0, 1]])
+    ax = plots.plot_confusion(matrix, CLASSES).axes[0]
+    shown = torch.tensor(ax.images[0].get_array().data) ** 2
+    assert torch.allclose(shown, torch.tensor([[1, 0, 0], [0, 1, 0], [0.5, 0, 0.5]], dtype=torch.float64))
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["odd", "even"]
+
+
+def test_image_grid_lays_images_out_row_by_row():
+    images = torch.arange(3).view(3, 1, 1, 1).expand(3, 3, 2, 2) / 2
+    grid = plots.image_grid(images, columns=2)
+    assert grid.shape == (4, 4, 3)
+    assert (grid[0, 0, 0], grid[0, 2, 0], grid[2, 0, 0], grid[2, 2, 0]) == (0, 0.5, 1, 0)
+
+
+def test_setting_curves_are_means_with_their_range():
+    curves = {"deep": [[0.1, 0.3, 0.2], [0.3, 0.5]], "empty": []}
+    ax = plots.plot_setting_curves(curves, "validation accuracy", from_zero=True).axes[0]
+    (line,) = ax.lines
+    assert line.get_label() == "deep"
+    assert list(line.get_xdata()) == [1, 2]  # as far as all runs have come
+    assert list(line.get_ydata()) == pytest.approx([0.2, 0.4])
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == (pytest.approx(0.1), pytest.approx(0.5))
+
+
+@pytest.mark.filterwarnings("error")
+def test_figures_without_values_have_no_legend():
+    assert not plots.plot_setting_curves({"deep": []}, "accuracy").legends
+    assert not plots.plot_gaps({"deep": (None, None)}).legends
+
+
+def test_gaps_show_training_beside_validation():
+    ax = plots.plot_gaps({"deep": (0.8, 0.3), "baseline": (None, 0.1)}).axes[0]
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([0.8, 0.3, 0.1])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["deep", "baseline"]
