@@ -15,10 +15,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from src.cli import choices, run_command
-from src.config import BenchmarkConfig, RunConfig, parse_config
+from src.config import RunConfig, parse_config
 from src.errors import require, require_choice
 from src.formatting import format_table
 from src.overrides import key_of
+from src.schemas import BenchmarkConfig
 
 if TYPE_CHECKING:
     from src.benchmarks.comparisons import Comparison, Training

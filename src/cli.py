@@ -22,10 +22,11 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config import GROUPS, SCHEMAS, TYPED_NODES, register_schemas
+from src.config import GROUPS, TYPED_NODES
 from src.errors import Interrupted, UserError
 from src.overrides import allow_new_keys, is_override, key_of
 from src.run_dir import find_run
+from src.schemas import SCHEMAS, register_schemas
 
 SRC = Path(__file__).resolve().parent
 CONFIG_DIR = next(path for path in (SRC.parent / "conf", SRC / "conf") if path.is_dir())  # checkout, or installed wheel

@@ -62,7 +62,8 @@ def per_class(confusion: Tensor, classes: Classes) -> list[ClassRow]:
     rows = []
     for label, (correct, images, predicted, confused) in enumerate(torch.stack(counts, dim=1).tolist()):
         superclass = classes.superclass_names[classes.superclass_of[label]] if classes.superclass_of else ""
-        recall, precision = correct / images if images else None, correct / predicted if predicted else None
+        recall = correct / images if images else None
+        precision = correct / predicted if predicted else None
         other, share = (classes.names[most_confused[label]], confused / images) if confused else ("", 0.0)
         rows.append(ClassRow(classes.names[label], superclass, images, recall, precision, other, share))
     return sorted(rows, key=lambda row: (row.recall is None, row.recall))

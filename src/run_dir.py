@@ -115,7 +115,7 @@ class RunDir:
                 f"version of cifarlab reads format {FORMAT}; train it again",
             )
             return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), loaded))
-        except (YAMLError, OmegaConfBaseException, AttributeError, UnicodeDecodeError) as error:
+        except (YAMLError, OmegaConfBaseException, AttributeError, TypeError, UnicodeDecodeError) as error:
             raise UserError(f"{self.config_file} cannot be read: {' '.join(str(error).split())}.") from error
 
     def load_result(self) -> dict[str, Any]:

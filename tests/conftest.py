@@ -26,9 +26,10 @@ from omegaconf import DictConfig
 
 from src.analysis.runs import RunRecord, read_record
 from src.cli import CONFIG_DIR, register_plugins, register_resolvers
-from src.config import GROUPS, RunConfig, parse_config, register_schemas
+from src.config import GROUPS, RunConfig, parse_config
 from src.loggers.history_csv import write_history
 from src.run_dir import RunDir
+from src.schemas import register_schemas
 
 ROOT = Path(__file__).resolve().parent.parent
 

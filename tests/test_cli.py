@@ -135,7 +135,10 @@ def test_a_message_is_not_cut_after_a_colon():
     [
         (["hydra.sweeper.foo=1"], "hydra.sweeper.foo is not a setting; see --cfg hydra for all there are"),
         (["+hydra.sweeper.foo=1", "--multirun"], "unexpected keyword argument 'foo'"),
-        (["hydra.sweeper.direction=up", "--multirun"], "hydra.sweeper.direction=up is not one of maximize, minimize"),
+        (
+            ["hydra/launcher=joblib", "hydra.launcher.n_jobs=0", "--multirun"],
+            "hydra.launcher.n_jobs=0 must be at least",
+        ),
         (["lr=0.1"], "lr is not a setting of its own: write optimizer.lr"),
     ],
 )

@@ -8,17 +8,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from src.config import (
-    SCHEMAS,
-    BenchmarkConfig,
     DataConfig,
     InitConfig,
     RunConfig,
-    TrainConfig,
     TrainerConfig,
     parse_config,
 )
 from src.errors import UserError
 from src.optim.build import parameter_groups
+from src.schemas import TrainConfig
 from src.training.build import build_model, build_optimizer
 from src.training.device import Placement
 
@@ -218,8 +216,3 @@ def test_norms_and_biases_are_a_group_of_their_own_on_request(edited, decays, nu
 def test_held_out_images_are_neither_the_test_set_nor_none():
     held_out = [DataConfig(validation=name).holds_out for name in ("holdout", "fold", "test", "none")]
     assert held_out == [True, True, False, False]
-
-
-def test_every_command_has_a_schema():
-    assert set(SCHEMAS) == {"train", "benchmark", "evaluate", "predict", "report"}
-    assert issubclass(BenchmarkConfig, RunConfig) and issubclass(TrainConfig, RunConfig)

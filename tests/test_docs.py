@@ -20,8 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.benchmark import check_settings
 from src.cli import CONFIG_DIR, choices, prepare_arguments
-from src.config import GROUPS, SCHEMAS, TYPED_NODES, parse_config
+from src.config import GROUPS, TYPED_NODES, parse_config
 from src.loggers.history_csv import COLUMNS
+from src.schemas import SCHEMAS
 from src.sweeps.grid import list_values
 from tests.conftest import ROOT, SMALL, process_environment
 

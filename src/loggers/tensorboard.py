@@ -8,7 +8,6 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from matplotlib.figure import Figure
-from omegaconf import OmegaConf
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
@@ -50,7 +49,7 @@ class TensorBoardLogger(Logger):
         if run.history:
             return
         self.writer.add_custom_scalars(LAYOUT)
-        self.writer.add_text("config", _preformatted(OmegaConf.to_yaml(asdict(run.config))), 0)
+        self.writer.add_text("config", _preformatted(run.run_dir.config_file.read_text()), 0)
         self.writer.add_text("network", _preformatted(run.summary), 0)
         self.writer.add_image("predictions/training_images", image_grid(run.sample_images), 0, dataformats="HWC")
 

@@ -155,10 +155,10 @@ def launched(monkeypatch):
 
 
 def test_a_folder_per_job_in_the_order_of_the_product(command, tmp_path, launched):
-    values = ("optimizer=adam,sgd,rmsprop", "optimizer.lr=0.001", "model.dropout=0,0.5")
+    values = ("optimizer=adam,sgd", "optimizer.lr=0.001", "model.dropout=0,0.5")
     command("train", "--multirun", *QUICK, *values, cwd=tmp_path)
     (folder,) = (tmp_path / "outputs").iterdir()
-    assert statuses(folder) == ["waiting"] * 6
+    assert statuses(folder) == ["waiting"] * 4
     assert list(results(folder))[:3] == [
         "0_optimizer-adam_model.dropout-0",
         "1_optimizer-adam_model.dropout-0.5",
@@ -212,7 +212,6 @@ def test_augmentations_can_be_swept(command, tmp_path, launched, arguments, expe
         (["optimizer.lr=interval(0.1,1)"], "has infinitely many values; list them, or use hydra/sweeper=random_search"),
         (["seed=range(3,3)"], "seed=range(3,3) has no values, so the sweep has no jobs"),
         (["model=glob(nothing*)"], "model=glob(nothing*) has no values, so the sweep has no jobs"),
-        (["experiment=glob(nothing/*)"], "experiment=glob(nothing/*) has no values, so the sweep has no jobs"),
         (["trainer.epochs=2,0"], "trainer.epochs=0 must be at least 1"),
         (["data.augment=false,true", "trainer.patience=0"], "trainer.patience=0"),
         (["data.augment=false,true", "augmentation=cutmix"], "does nothing with data.augment=false"),
@@ -231,7 +230,6 @@ def test_augmentations_can_be_swept(command, tmp_path, launched, arguments, expe
         (["seed=0,1", "resume=mine/0_model.dropout-0.5"], "continues one run; leave --multirun out"),
         (["seed=0,1", "init.run=nowhere"], "init.run=nowhere is not the folder of a run"),
         (["seed=0,1", "hydra/launcher=jobli"], "hydra/launcher=jobli"),
-        (["seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0 must be at least"),
         (["seed=0,1", "hydra.job.chdir=true"], "hydra.job.chdir=true is not supported"),
     ],
 )

@@ -1,0 +1,75 @@
+"""The settings of each command, by which Hydra checks its command line."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+from src.config import RunConfig
+from src.errors import require
+
+
+@dataclass
+class TrainConfig(RunConfig):
+    """The settings of `python -m src.train`: a run, or the run to resume."""
+
+    resume: str | None = None  # outputs/<run>: continue that run in its folder, with its own config
+    pause_at: int | None = None  # stop after this many epochs, not evaluated on the test set; `resume` continues
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.pause_at is None or self.pause_at >= 1, f"pause_at={self.pause_at} must be at least 1, or null")
+
+
+@dataclass
+class BenchmarkConfig(RunConfig):
+    loops: list[str] = field(default_factory=lambda: ["quickstart", "course2021/deep_augmented", "fast/speedrun75"])
+    pipelines: list[str] = field(default_factory=lambda: ["quickstart"])  # loop against a plain DataLoader loop
+    augmentations: list[str] = field(default_factory=lambda: ["affine", "crop_flip"])  # batch against image by image
+    trainings: list[str] = field(default_factory=list)  # experiments trained whole, on their own data
+    seeds: list[int] = field(default_factory=lambda: [0])  # of these trainings
+    rounds: int = 7  # each round measures both sides, one after the other
+    seconds: float = 3.0  # of each side in each round; of augmentations a fifth of that
+    format: str = "table"  # or json, on standard output alone
+
+
+@dataclass
+class EvaluateConfig:
+    run: str | None = None  # the folder of the run
+    checkpoint: str | None = None  # best or last; null: the one that the run itself evaluated
+    split: str = "test"  # test, val or train (training images, without augmentation)
+    tta_flip: bool | None = None  # also average each image's logits with its mirror image's; null: as in training
+    format: str = "table"  # or json, on standard output alone
+    device: str = "auto"  # auto, cpu or cuda
+
+
+@dataclass
+class PredictConfig:
+    run: str | None = None  # the folder of the run
+    images: str | None = None  # a file, or a pattern in quotes
+    checkpoint: str | None = None  # best or last; null: the one that the run itself evaluated
+    top: int = 5  # classes per image
+    format: str = "table"  # or json, on standard output alone
+    device: str = "auto"  # auto, cpu or cuda
+
+
+@dataclass
+class ReportConfig:
+    runs: Any = None  # a folder of runs, or a list of several: [outputs/a,outputs/b]
+    metric: str = "metrics.val.top1"  # what settings are compared by: any number of result.json
+    direction: str = "maximize"  # or minimize
+
+
+SCHEMAS: dict[str, type] = {
+    "train": TrainConfig,
+    "benchmark": BenchmarkConfig,
+    "evaluate": EvaluateConfig,
+    "predict": PredictConfig,
+    "report": ReportConfig,
+}
+
+
+def register_schemas() -> None:
+    """Makes the schemas known to Hydra; each conf/<command>.yaml begins with its own."""
+    for name, schema in SCHEMAS.items():
+        ConfigStore.instance().store(name=f"{name}_schema", node=schema)
