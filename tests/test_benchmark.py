@@ -61,6 +61,7 @@ def planned(monkeypatch):
     return calls
 
 
+@pytest.mark.slow
 def test_by_default_three_loops_a_pipeline_and_two_augmentations_are_measured(command, planned):
     done = command("benchmark", "data.batch_size=256")
     assert done.returncode == 0, done.stderr

@@ -243,4 +243,4 @@ def test_the_tutorial_works_word_for_word(tmp_path):
             printed.append(done.stdout)
     assert "outputs/first is completed; there is nothing left to do." in "".join(printed)
     assert (tmp_path / "outputs" / "answer" / "report.html").exists()
-    assert len(list((tmp_path / "outputs" / "question").glob("*/test_logits.pt"))) == 8
+    assert len(list((tmp_path / "outputs" / "question").glob("*/test_logits.pt"))) == 6

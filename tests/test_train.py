@@ -286,6 +286,7 @@ def test_a_signal_from_outside_ends_the_process(start, tmp_path, number, code):
     assert result_of(tmp_path / "mine")["status"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_a_run_outlives_its_terminal(start, tmp_path):
     """`| head -3` closes the pipe after three lines, a closed terminal sends SIGHUP."""
     run = start("hydra.run.dir=mine", "trainer.epochs=60")

@@ -101,8 +101,10 @@ def _with_images(splits: Splits, count: int) -> Splits:
 
 
 def compare_augmentation(config: RunConfig, name: str, rounds: int, seconds: float) -> Comparison:
-    """Microseconds per image of the augmentation of a whole batch, with its draws and the conversion to float, and of
-    torchvision's on each of the images, on the CPU like the workers that use it. CPUs have one thread.
+    """Microseconds per image of the augmentation of a whole batch, and of torchvision's on each of its images.
+
+    The batch's time contains the random draws and the conversion to float. CPUs have one thread; torchvision's side is
+    always on a CPU, like the workers that use it.
     """
     augmentation = build(config.augmentation, "augmentation")
     placement = choose_placement(config.trainer)

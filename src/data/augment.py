@@ -16,8 +16,8 @@ from torch.nn import functional as F
 class Augmentation(nn.Module):
     """The identity, and the interface of all augmentations.
 
-    With flip "random" it mirrors each image with probability 1/2; with "alternate" the loader mirrors every image in
-    every other epoch (`DeviceLoader`); "none" is neither.
+    `flip`: "random" mirrors each image with probability 1/2; "alternate" leaves it to the loader to mirror every image
+    in every other epoch (`DeviceLoader`); "none" mirrors nothing.
     """
 
     flip = "none"
@@ -141,9 +141,8 @@ class MixUp(Augmentation):
     def draw(self, generator: Generator, n: int) -> tuple[Tensor, ...]:
         shape = torch.full((2, n), float(self.alpha), device=generator.device)
         first, second = torch._standard_gamma(shape, generator=generator)
-        return first / (first + second).clamp_min(1e-12), torch.randperm(
-            n, generator=generator, device=generator.device
-        )
+        partner = torch.randperm(n, generator=generator, device=generator.device)
+        return first / (first + second).clamp_min(1e-12), partner
 
     def forward(self, images: Tensor, params: tuple[Tensor, ...]) -> Tensor:
         share, partner = params[0].view(-1, 1, 1, 1), params[1]
@@ -154,10 +153,7 @@ class MixUp(Augmentation):
 
 
 class CutMix(Augmentation):
-    """Fills a rectangle of each image from another of the batch (Yun et al. 2019); its area is uniform in [0, 1].
-
-    The rectangle is clipped at the image's border; labels are mixed by the area that remains.
-    """
+    """Fills a rectangle of each image, its area uniform in [0, 1] and clipped, from another image (Yun et al. 2019)."""
 
     def draw(self, generator: Generator, n: int) -> tuple[Tensor, ...]:
         x, y, area = torch.rand((3, n), generator=generator, device=generator.device)

@@ -15,8 +15,7 @@ from src.errors import UserError, require
 def image_folder(root: str, image_size: int) -> ImageDataset:
     """All images under `root`/train and `root`/test, decoded once to (N, 3, image_size, image_size) uint8.
 
-    Raises UserError for a missing folder, fewer than two classes, classes that differ between the two folders, or a
-    file that is not an image.
+    Raises UserError for a missing folder, classes that differ or are fewer than two, and a file that is not an image.
     """
     folder = Path(root).expanduser()
     train, test = _index(folder / "train"), _index(folder / "test")

@@ -23,7 +23,7 @@ Batch = tuple[Tensor, Tensor]
 class BatchPlan:
     """How the images of an epoch are cut into batches, and batches into accumulation groups, one optimizer step each.
 
-    The last batch and the last group may be smaller. `drop_last`: no such batch, since a compiled step has one size.
+    The last batch and the last group may be smaller. `drop_last` leaves out such a batch: a compiled step has one size.
     """
 
     num_images: int
@@ -69,8 +69,8 @@ class BatchPlan:
 class DeviceLoader:
     """Batches of images that all lie on the device: one `index_select` per batch, no workers.
 
-    With `alternate_flip` every image is mirrored in every other epoch, in odd or even ones by chance: two epochs show
-    both sides of all images, where random flips show them of half (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds").
+    With `alternate_flip` every image is mirrored in every other epoch, in odd or even ones by chance. Two epochs then
+    show both sides of all images; with random flips, of half of them (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds").
     """
 
     def __init__(

@@ -30,9 +30,10 @@ class Splits:
 def split(dataset: ImageDataset, config: DataConfig, pool: Tensor | None = None) -> Splits:
     """Splits the training images by data.validation; data.limit then keeps a subset of those to train on.
 
-    Only those in `pool` (n,) int64, sorted, are used. Raises UserError where the classes are too small for the split.
+    Uses only images in `pool` (n,) int64, sorted; None: all. Raises UserError if classes are too small for the split.
     """
-    kept, held_out = torch.arange(len(dataset.train)) if pool is None else pool, None
+    kept = torch.arange(len(dataset.train)) if pool is None else pool
+    held_out = None
     labels = dataset.train.labels[kept]
     if config.validation == "holdout":
         kept, held_out = (kept[part] for part in holdout(labels, config.holdout, config.split_seed))

@@ -81,8 +81,7 @@ def summarize(network: nn.Module, image_size: int) -> Summary:
 def _record_layers(network: nn.Module, counter: FlopCounterMode, stack: ExitStack) -> list[LayerRow]:
     """A list to which every call of a layer adds a row, until `stack` is closed."""
     rows: list[LayerRow] = []
-    layers = [m for m in network.modules() if isinstance(m, nn.MultiheadAttention) or not list(m.children())]
-    numbers = {layer: _count_numbers(layer) for layer in layers}
+    numbers: dict[nn.Module, tuple[int, int, int]] = {}
     flops_before: dict[nn.Module, int] = {}
 
     def enter(layer: nn.Module, _inputs: Any) -> None:
@@ -97,9 +96,11 @@ def _record_layers(network: nn.Module, counter: FlopCounterMode, stack: ExitStac
             multiply_adds = (counter.get_total_flops() - flops_before[layer]) // 2
             rows.append(LayerRow(_name(layer), tuple(output.shape[1:]), parameters, frozen + statistics, multiply_adds))
 
-    for layer in layers:
-        stack.enter_context(layer.register_forward_pre_hook(enter))
-        stack.enter_context(layer.register_forward_hook(leave))
+    for module in network.modules():
+        if isinstance(module, nn.MultiheadAttention) or not list(module.children()):
+            numbers[module] = _count_numbers(module)
+            stack.enter_context(module.register_forward_pre_hook(enter))
+            stack.enter_context(module.register_forward_hook(leave))
     return rows
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 def parameter_groups(model: nn.Module, decay_norms_and_biases: bool) -> list[Tensor] | list[dict[str, Any]]:
-    """All trainable weights; on request those of fewer than two dimensions in a group without weight decay."""
+    """All trainable weights; without `decay_norms_and_biases`, norms and biases are a group without weight decay."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     if decay_norms_and_biases:
         return weights

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 def constant(epoch: float, epochs: int, warmup_epochs: float = 0.0) -> float:
-    """The warm-up, then 1."""
+    """The warm-up, then 1; a factor of all other schedules."""
     return 1.0 if epoch >= warmup_epochs else max(epoch / warmup_epochs, 1e-3)  # 0 would waste the first step
 
 
@@ -50,9 +50,8 @@ def step(
     epoch: float, epochs: int, warmup_epochs: float = 0.0, milestones: Sequence[float] = (0.5, 0.75), gamma: float = 0.1
 ) -> float:
     """1, multiplied by `gamma` at each milestone; milestones are fractions of the run."""
-    return constant(epoch, epochs, warmup_epochs) * gamma ** sum(
-        epoch >= milestone * epochs for milestone in milestones
-    )
+    passed = sum(epoch >= milestone * epochs for milestone in milestones)
+    return constant(epoch, epochs, warmup_epochs) * gamma**passed
 
 
 def _half_cosine(start: float, end: float, done: float) -> float:

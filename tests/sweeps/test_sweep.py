@@ -90,6 +90,7 @@ def test_the_table_is_made_again_from_the_folders_alone(command, swept, tmp_path
     assert (tmp_path / "report" / "sweep.md").read_text() == (place / "mine" / "sweep.md").read_text()
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_writes_its_table_and_continues_with_what_is_missing(command, tmp_path, monkeypatch):
     arguments = ("seed=0,1,2", "trainer.epochs=4", "hydra.sweep.dir=mine")
     log_epoch = HistoryCsvLogger.on_epoch_end
