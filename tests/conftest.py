@@ -7,6 +7,7 @@ import importlib
 import io
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: small models gain
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
 
 from src.analysis.runs import RunRecord, read_record
 from src.cli import CONFIG_DIR, register_plugins, register_resolvers
@@ -71,15 +73,29 @@ def composed() -> Callable[..., DictConfig]:
     return build
 
 
+@functools.cache
+def compose_choices(choices: tuple[str, ...]) -> DictConfig:
+    """What Hydra composes from choices of groups: ("model=deep",)."""
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        config = compose("train", overrides=list(choices))
+    OmegaConf.set_struct(config, False)
+    return config
+
+
+def compose_fast(*overrides: str) -> DictConfig:
+    """The same as Hydra composes, in a tenth of the time: Hydra reads the choices of groups once, then sets values."""
+    is_choice = [re.match(r"\+?\w+=|~", text) is not None and not text.startswith("seed=") for text in overrides]
+    config = copy.deepcopy(compose_choices(tuple(t for t, is_one in zip(overrides, is_choice, strict=True) if is_one)))
+    values = [text for text, is_one in zip(overrides, is_choice, strict=True) if not is_one]
+    for override in OverridesParser.create().parse_overrides(values):
+        OmegaConf.update(config, override.key_or_group, override.value(), force_add=True)
+    return config
+
+
 @pytest.fixture(scope="session")
-def config_of(composed: Callable[..., DictConfig]) -> Callable[..., RunConfig]:
+def config_of() -> Callable[..., RunConfig]:
     """config_of("model=deep") -> the checked settings of the run."""
-
-    @functools.cache  # composing takes 0.2 s
-    def parse(*overrides: str) -> RunConfig:
-        return parse_config(composed(*overrides), overrides)
-
-    return lambda *overrides: copy.deepcopy(parse(*overrides))
+    return lambda *overrides: parse_config(compose_fast(*overrides), overrides)
 
 
 @pytest.fixture(scope="session")

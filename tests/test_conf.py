@@ -139,6 +139,7 @@ def help_of(command):
     return lines
 
 
+@pytest.mark.slow  # a quarter of a second each
 @pytest.mark.parametrize("name", PUBLIC)
 def test_every_file_says_what_it_is_and_its_example_is_accepted(name):
     assert re.match(r" [^\n]+[.:;]", header(name))

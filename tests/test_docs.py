@@ -1,6 +1,7 @@
 """README and docs: links, files and settings that they name exist, and their commands are accepted."""
 
 import ast
+import copy
 import functools
 import os
 import re
@@ -22,6 +23,7 @@ from src.benchmark import check_settings
 from src.cli import CONFIG_DIR, choices, prepare_arguments
 from src.config import GROUPS, TYPED_NODES, parse_config
 from src.loggers.history_csv import COLUMNS
+from src.overrides import key_of
 from src.schemas import SCHEMAS
 from src.sweeps.grid import list_values
 from tests.conftest import ROOT, SMALL, process_environment
@@ -33,6 +35,8 @@ OWN_PARTS = DOCS / "how_to" / "own_model_loss_logger_optimizer.md"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 WRITTEN = [page for page in PAGES if page != GENERATED]
 
+FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
+SETTING = re.compile(r"\+*(seed|resume|pause_at|(?!hydra)\w+\.[\w.]+)=")  # of a value; others choose a file of conf/
 NOT_RUN = ("python -m venv", "source ", "pip install", "tensorboard ")  # lines of the tutorial that only a person types
 
 
@@ -96,6 +100,16 @@ def composed(name: str, *overrides: str) -> DictConfig:
         return compose(name, overrides=list(overrides))
 
 
+def config_with(name: str, overrides: list[str]) -> DictConfig:
+    """The composed config; composed once for all commands that choose the same files."""
+    settings = [text for text in overrides if SETTING.match(text)]
+    choosing = [text for text in overrides if text not in settings and key_of(text) not in FOLDERS]
+    config = copy.deepcopy(composed(name, *choosing))
+    for override in OverridesParser.create().parse_overrides(settings):
+        OmegaConf.update(config, override.key_or_group, override.value(), force_add=override.is_force_add())
+    return config
+
+
 def split_sweep(arguments: list[str]) -> tuple[list[str], list[str]]:
     """The overrides of the first job, and those that only later jobs have."""
     first, others = [], []
@@ -123,18 +137,19 @@ def test_every_command_is_accepted(own_parts, page, name, arguments):
         overrides, others = split_sweep(overrides)
         for key, value in (text.split("=", 1) for text in others):
             assert key not in GROUPS or value in choices(key)
-    config = composed(name, *overrides)
+    config = config_with(name, overrides)
     if name in ("train", "benchmark"):
         parse_config(config, overrides)
     if name == "benchmark":
         check_settings(config)
 
 
+@functools.cache
 def known_keys() -> set[str]:
     """Every setting that some command line can set, by its dotted name, with the groups and Hydra's own."""
     keys = {f"{node}.{entry.name}" for node, schema in TYPED_NODES.items() for entry in fields(schema)}
     keys |= {entry.name for schema in SCHEMAS.values() for entry in fields(schema)} | set(GROUPS)
-    keys |= {"hydra.run.dir", "hydra.sweep.dir", "hydra.mode", "hydra.launcher.n_jobs", "hydra/launcher"}
+    keys |= {*FOLDERS, "hydra.mode", "hydra.launcher.n_jobs", "hydra/launcher"}
     for group in (*GROUPS, "hydra/sweeper"):
         for path in (CONFIG_DIR / group).rglob("*.yaml"):
             prefix = "" if group in ("experiment", "budget") else f"{group.replace('/', '.')}."

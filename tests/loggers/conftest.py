@@ -7,8 +7,7 @@ from tensorboard.summary.writer.event_file_writer import AtomicCounter
 
 from src.config import parse_config
 from src.loggers.base import Row, RunStart
-from tests.conftest import create_in
-from tests.training.conftest import compose_fast
+from tests.conftest import compose_fast, create_in
 
 
 @pytest.fixture(autouse=True)

@@ -2,21 +2,15 @@
 one drawing of each synthetic data set, one plain run.
 """
 
-import copy
 import functools
-import re
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
 from tensorboard.summary.writer.event_file_writer import AtomicCounter
 
-from src.cli import CONFIG_DIR
-from src.config import RunConfig, parse_config
+from src.config import RunConfig
 from src.data.synthetic import synthetic
 from src.loggers.base import Logger
 from src.run_dir import RunDir
@@ -25,7 +19,7 @@ from src.training.build import build_model, build_preprocess, load_splits
 from src.training.device import choose_placement
 from src.training.inference import Classifier
 from src.training.trainer import Trainer
-from tests.conftest import SMALL, train_in
+from tests.conftest import train_in
 
 # 100 training images, 100 held out, 100 test images of 16 pixels; four batches an epoch.
 TINY = [
@@ -34,37 +28,6 @@ TINY = [
     "data.source.test_images=100",
     "data.batch_size=25",
 ]
-
-
-@functools.cache
-def compose_choices(choices: tuple[str, ...]) -> DictConfig:
-    """What Hydra composes from choices of groups: ("model=deep",)."""
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        config = compose("train", overrides=list(choices))
-    OmegaConf.set_struct(config, False)
-    return config
-
-
-def compose_fast(*overrides: str) -> DictConfig:
-    """The same as Hydra composes, in a tenth of the time: Hydra reads the choices of groups once, then sets values."""
-    is_choice = [re.match(r"\+?\w+=|~", text) is not None and not text.startswith("seed=") for text in overrides]
-    config = copy.deepcopy(compose_choices(tuple(t for t, is_one in zip(overrides, is_choice, strict=True) if is_one)))
-    values = [text for text, is_one in zip(overrides, is_choice, strict=True) if not is_one]
-    for override in OverridesParser.create().parse_overrides(values):
-        OmegaConf.update(config, override.key_or_group, override.value(), force_add=True)
-    return config
-
-
-@pytest.fixture(scope="session")
-def config_of() -> Callable[..., RunConfig]:
-    """config_of("model=deep") -> the checked settings of the run."""
-    return lambda *overrides: parse_config(compose_fast(*overrides), overrides)
-
-
-@pytest.fixture(scope="session")
-def small(config_of: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
-    """The same for a run of seconds, with nothing on the terminal."""
-    return lambda *overrides: config_of(*SMALL, "logger=quiet", *overrides)
 
 
 @pytest.fixture(scope="package", autouse=True)
