@@ -23,7 +23,7 @@ def report(config: DictConfig) -> None:
     try:
         records, comparison = read_runs(config)
         is_run = RunDir(folder).config_file.exists()
-        require(not is_run, f"{folder} holds a run; choose another folder with hydra.run.dir=...")
+        require(not is_run, f"{folder} holds a run; choose another hydra.run.dir")
         blocks = build_report(records, comparison)
         save_pictures(blocks, folder)
         write_text(folder / "report.md", to_markdown(blocks))

@@ -141,7 +141,7 @@ class RunDir:
         require(
             not begun and not self.checkpoint("last").exists(),
             f"{self.path} already holds a run, which is never overwritten; continue it (resume={self.path}) or choose "
-            "another folder with hydra.run.dir=...",
+            "another hydra.run.dir",
         )
 
     @contextmanager
