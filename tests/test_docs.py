@@ -144,6 +144,12 @@ def test_every_command_is_accepted(own_parts, page, name, arguments):
         check_settings(config)
 
 
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_arguments_that_zsh_would_expand_are_quoted(page):
+    unquoted = [re.sub(r"'[^']*'|\"[^\"]*\"", "", line) for line in shell_lines(page)]
+    assert not [line for line in unquoted if re.search(r"[\[(*~]", line)]
+
+
 @functools.cache
 def known_keys() -> set[str]:
     """Every setting that some command line can set, by its dotted name, with the groups and Hydra's own."""

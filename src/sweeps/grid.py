@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 
-from src.cli import choices
+from src.cli import CONFIG_DIR, choices
 from src.errors import require
 from src.overrides import allow_new_keys
 
@@ -43,7 +43,8 @@ def list_values(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [f"{key}={override.get_value_element_as_str()}"]
     if isinstance(override.value(), Glob):
-        values = [name for name in choices(override.key_or_group) if _matches(override.value(), name)]
+        names = choices(override.key_or_group)
+        values = [name for name in names if _matches(override.value(), name) and not _is_sweep(name)]
     else:
         values = list(override.sweep_string_iterator())
     require(bool(values), f"{text} has no values, so the sweep has no jobs")
@@ -63,3 +64,9 @@ def _matches(glob: Glob, name: str) -> bool:
     """Whether a choice such as course2021/deep is meant; * matches / too."""
     included = any(fnmatch(name, pattern) for pattern in glob.include)
     return included and not any(fnmatch(name, pattern) for pattern in glob.exclude)
+
+
+def _is_sweep(name: str) -> bool:
+    """Whether an experiment is a whole sweep, with a sweeper of its own, and so cannot be one job of another."""
+    file = CONFIG_DIR / "experiment" / f"{name}.yaml"
+    return file.is_file() and "override /hydra/sweeper" in file.read_text()

@@ -70,7 +70,11 @@ def test_a_sweep_without_a_value_is_refused(text):
 @pytest.mark.parametrize(
     ("text", "some", "others"),
     [
-        ("experiment=glob(course2021/*)", ["course2021/deep", "course2021/search"], ["fast/deep63", "quickstart"]),
+        (
+            "experiment=glob(course2021/*)",
+            ["course2021/deep", "course2021/single"],
+            ["fast/deep63", "course2021/search"],
+        ),
         ("experiment=glob(*)", ["course2021/deep", "fast/deep63", "quickstart"], []),
         ("experiment=glob([*deep,quick*],exclude=quick*)", ["course2021/deep"], ["quickstart", "course2021/single"]),
         ("optimizer=glob(adam*)", ["adam", "adamax", "adamw"], ["nadam", "sgd"]),
