@@ -133,6 +133,7 @@ class Sweep:
         with open_dict(composed):
             del composed["hydra"]
         config = parse_config(composed, overrides)
+        require(composed.pause_at is None, f"pause_at={composed.pause_at} pauses one run; use hydra.sweeper.rungs")
         require(composed.resume is None, f"resume={composed.resume} continues one run; leave --multirun out")
         require(
             config.data.validation != "none" or not self.metric.startswith("metrics.val."),

@@ -21,6 +21,8 @@ def recorded(run_dir: RunDir, config: RunConfig) -> Iterator[None]:
     run_dir.update_result(
         status=Status.RUNNING,
         reason=None,
+        stopped_by=None,
+        **dict.fromkeys(("evaluated", "evaluated_epoch", "evaluated_step", "metrics", "tta_flip")),  # of an earlier end
         started=before.get("started") or datetime.now().isoformat(timespec="seconds"),
         commands=[*before.get("commands", []), exact_command()],
     )

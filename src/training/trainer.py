@@ -131,8 +131,8 @@ class Trainer:
 
     def backward(self, loss: Tensor, num_images: int) -> None:
         """Adds the gradient of the batch's share of the mean loss over its accumulation group."""
-        share = num_images / self.loader.plan.group_images(self.state.batch)
-        self.scaler.scale(loss * share).backward()
+        batches = self.loader.plan.group_images(self.state.batch) / num_images  # 3.0 for a group of three equal batches
+        self.scaler.scale(loss / batches).backward()
 
     def optimizer_step(self) -> None:
         """Clips the gradients, updates the weights, moves the learning rate."""
