@@ -92,7 +92,6 @@ class RunDir:
             swept: those that differ between the jobs of a sweep.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.config_file, OmegaConf.to_yaml(OmegaConf.create({"format": FORMAT, **asdict(config)})))
         chosen = {group: choices[group] for group in GROUPS if choices.get(group)}
         self.result_file.unlink(missing_ok=True)  # of a run that failed before its first step
         self.update_result(
@@ -103,6 +102,9 @@ class RunDir:
             overridden=list(overridden),
             swept=list(swept),
         )
+        write_text(
+            self.config_file, OmegaConf.to_yaml(OmegaConf.create({"format": FORMAT, **asdict(config)}))
+        )  # last: by it the run exists
 
     def load_config(self) -> RunConfig:
         """The run's settings. Raises UserError where config.yaml is damaged or of another format."""
