@@ -1,6 +1,7 @@
 """How every command starts and ends: Hydra around it, one sentence for a mistake, an honest exit code."""
 
 import difflib
+import errno
 import os
 import re
 import secrets
@@ -29,7 +30,7 @@ from src.run_dir import find_run
 from src.schemas import SCHEMAS, register_schemas
 
 SRC = Path(__file__).resolve().parent
-CONFIG_DIR = next(path for path in (SRC.parent / "conf", SRC / "conf") if path.is_dir())  # checkout, or installed wheel
+CONFIG_DIR = next(path for path in (SRC / "conf", SRC.parent / "conf") if path.is_dir())  # installed wheel, or checkout
 
 
 def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
@@ -68,7 +69,10 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
 def outlive_terminal() -> None:
     """Lets the command continue when its terminal closes (SIGHUP) or the reader of its output ends (`| head -3`)."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    sys.stdout, sys.stderr = _ForgivingStream(sys.stdout), _ForgivingStream(sys.stderr)
+    if sys.stdout is not None:  # it is None where the shell closed it: >&-
+        sys.stdout = _ForgivingStream(sys.stdout)
+    if sys.stderr is not None:
+        sys.stderr = _ForgivingStream(sys.stderr)
 
 
 class _ForgivingStream:
@@ -90,7 +94,9 @@ class _ForgivingStream:
     def _try(self, action: Callable[[], object]) -> None:
         try:
             action()
-        except OSError:
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError) and error.errno != errno.EIO:  # a full disk, for example
+                raise
             with suppress(OSError), open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), self._stream.fileno())
 

@@ -21,6 +21,7 @@ def evaluate(config: DictConfig) -> None:
     from src.metrics import measure
     from src.training.build import load_splits
     from src.training.final_eval import metrics_table
+    from src.training.inference import average_flips
     from src.training.trained_model import load_trained
 
     trained = load_trained(config.run, config.checkpoint, config.device)
@@ -33,7 +34,7 @@ def evaluate(config: DictConfig) -> None:
     metrics = measure(logits, data.labels, splits.classes)
     flipped = None
     if trained.config.trainer.tta_flip if config.tta_flip is None else config.tta_flip:
-        mean_logits = (logits + trained.logits(data.images.flip(-1))) / 2
+        mean_logits = average_flips(logits, data.images, trained.logits)
         flipped = measure(mean_logits, data.labels, splits.classes)
 
     if config.format == "json":

@@ -135,6 +135,10 @@ class RunDir:
         result = {**self.load_result(), **facts, "updated": updated}
         write_text(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")
 
+    def evaluated_checkpoint(self) -> str:
+        """The checkpoint that the run itself evaluated, "best" or "last"; "last" before its evaluation."""
+        return self.load_result().get("evaluated") or "last"
+
     def require_free(self) -> None:
         """Raises UserError where the folder holds a run that has made a step: no run is ever overwritten."""
         if not self.config_file.exists():

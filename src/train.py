@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src.cli import run_command
 from src.config import parse_config
@@ -21,6 +21,7 @@ def train(config: DictConfig) -> None:
     with run_dir.locked():
         if config.resume:
             check_resume(config.resume, run_dir)
+            OmegaConf.to_object(config)  # checks pause_at
         else:
             create_run(config, run_dir)
         result = run_dir.load_result()

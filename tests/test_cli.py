@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import sys
@@ -164,6 +165,31 @@ def test_a_command_outlives_its_terminal(monkeypatch):
             signal.raise_signal(signal.SIGHUP)
         finally:
             signal.signal(signal.SIGHUP, before)
+
+
+def test_a_full_disk_is_not_a_lost_terminal(monkeypatch):
+    with open("/dev/full", "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        hangup = signal.getsignal(signal.SIGHUP)
+        try:
+            outlive_terminal()
+            with pytest.raises(OSError, match="No space left"):
+                print("lost", flush=True)
+        finally:
+            signal.signal(signal.SIGHUP, hangup)
+            monkeypatch.undo()
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+def test_a_closed_output_is_left_alone(monkeypatch):
+    hangup = signal.getsignal(signal.SIGHUP)
+    monkeypatch.setattr(sys, "stdout", None)
+    try:
+        outlive_terminal()
+        print("nowhere")
+    finally:
+        signal.signal(signal.SIGHUP, hangup)
 
 
 def test_the_config_folder_is_that_of_the_checkout():

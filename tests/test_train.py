@@ -153,7 +153,7 @@ def test_a_job_is_not_done_before_its_rung_is_measured():
 
 
 def test_time_runs_out_once_in_a_sweep_and_is_granted_again_to_resume(command, tmp_path):
-    sweep = ("--multirun", *QUICK, "trainer.max_minutes=0.0001", "hydra.sweep.dir=mine")
+    sweep = ("--multirun", *QUICK, "trainer.max_minutes=1e-6", "hydra.sweep.dir=mine")
     assert command("train", *sweep, cwd=tmp_path).returncode == 0
     (run_dir,) = (path.parent for path in tmp_path.glob("mine/*/result.json"))
     first = result_of(run_dir)
@@ -163,6 +163,14 @@ def test_time_runs_out_once_in_a_sweep_and_is_granted_again_to_resume(command, t
     done = command("train", f"resume={run_dir}", cwd=tmp_path)
     assert done.returncode == 0 and "continuing after epoch 0, batch 1" in done.stdout
     assert result_of(run_dir)["steps"] == 2
+
+
+@pytest.mark.parametrize("pause_at", [0, -1])
+def test_a_resumed_run_pauses_after_an_epoch_that_exists(command, small, tmp_path, pause_at):
+    create_in(tmp_path / "mine", small())
+    done = command("train", "resume=mine", f"pause_at={pause_at}", cwd=tmp_path)
+    assert done.returncode == 1 and f"pause_at={pause_at} must be at least 1" in done.stderr
+    assert result_of(tmp_path / "mine")["status"] == "waiting"
 
 
 def test_a_folder_that_holds_a_run_is_left_alone(command, tmp_path):

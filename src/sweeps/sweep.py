@@ -15,11 +15,11 @@ from src.analysis.compare import DIRECTIONS, Comparison, compare
 from src.analysis.runs import RunRecord, differences, flatten, read_record
 from src.analysis.sweep_table import sweep_text, write_sweep
 from src.config import RunConfig, parse_config
-from src.errors import Interrupted, UserError, require, require_choice
+from src.errors import require, require_choice
 from src.overrides import exact_command, named_keys, quote_override, shell_override
 from src.run_dir import RunDir, find_run, is_finished, relative
 
-MEASURED = re.compile(r"metrics\.(train|val|test)\.(loss|top1|top5|superclass)")
+METRIC_NAME = re.compile(r"metrics\.(train|val|test)\.(loss|top1|top5|superclass)")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Sweep:
     ) -> None:
         require_choice("hydra.sweeper.direction", direction, DIRECTIONS)
         require(
-            bool(MEASURED.fullmatch(metric)),
+            bool(METRIC_NAME.fullmatch(metric)),
             f"hydra.sweeper.metric={metric} is not measured: write metrics.<train, val or test>.<loss, top1, top5 or "
             "superclass>",
         )
@@ -101,27 +101,25 @@ class Sweep:
             self.launcher.launch(batch[first : first + size], initial_job_idx=first)
 
     @contextmanager
-    def table_at_end(
-        self, jobs: Sequence[Job], last_words: Callable[[Comparison], str] | None = None
-    ) -> Iterator[None]:
+    def table_at_end(self, jobs: Sequence[Job], footer: Callable[[Comparison], str] | None = None) -> Iterator[None]:
         """Writes the table, however the jobs end. Raises UserError where one is not completed."""
         try:
             yield
-        except (Interrupted, KeyboardInterrupt, UserError):
-            self._write_table(jobs, last_words, cut_short=True)
+        except BaseException:
+            self._write_table(jobs, footer, cut_short=True)
             raise
-        unfinished = self._write_table(jobs, last_words)
+        unfinished = self._write_table(jobs, footer)
         require(not unfinished, f"{unfinished} of {len(jobs)} jobs are not completed")
 
     def _write_table(
-        self, jobs: Sequence[Job], last_words: Callable[[Comparison], str] | None, cut_short: bool = False
+        self, jobs: Sequence[Job], footer: Callable[[Comparison], str] | None, cut_short: bool = False
     ) -> int:
         """Prints and writes the table; the number of jobs that are not completed."""
         comparison = compare([job.record() for job in jobs], self.metric, self.direction)
         write_sweep(comparison, self.folder)
         print(f"\n{sweep_text(comparison)}\n\nthe table is in {self.folder}/sweep.md and sweep.csv", flush=True)
-        if last_words:
-            print(f"\n{last_words(comparison)}", flush=True)
+        if footer:
+            print(f"\n{footer(comparison)}", flush=True)
         if comparison.unfinished or cut_short:
             typed = [text for text in shlex.split(exact_command()) if not text.startswith("hydra.sweep.dir=")]
             again = f"{shlex.join(typed)} {shell_override('hydra.sweep.dir', self.folder)}"

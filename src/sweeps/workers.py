@@ -25,8 +25,8 @@ class ProcessPool:
     def run(self, jobs: Sequence[Sequence[str]]) -> None:
         """Runs `python -m src.train <overrides>` for each of `jobs`, and waits for all.
 
-        A signal is passed on to the processes, each of which saves and ends; no further one is started. Raises
-        Interrupted afterwards.
+        Signals are passed on: at the first each process saves and ends, at a second it ends at once. No further process
+        is started. Raises Interrupted afterwards.
         """
         stop_signals = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self._pass_on) for number in stop_signals}
@@ -64,9 +64,7 @@ class ProcessPool:
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
         self.signals.append(number)
-        if len(self.signals) > 1:
-            return
-        for process in self.running:
+        for process in list(self.running):  # other threads remove from it
             with suppress(ProcessLookupError):  # it has just ended
                 process.send_signal(number)
 

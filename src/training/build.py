@@ -19,7 +19,7 @@ from src.training.device import Placement
 from src.training.finetune import split_as_configured
 from src.training.inference import Preprocess
 
-INIT_IMAGES = 5000  # that a model may start from: the statistics of so many are those of all
+NUM_INIT_IMAGES = 5000  # enough images to estimate the statistics from which a model may start
 
 
 def load_splits(config: RunConfig) -> Splits:
@@ -40,7 +40,7 @@ def build_model(config: RunConfig, num_classes: int, placement: Placement) -> nn
     class.
     """
     torch.manual_seed(config.seed)
-    found = {"num_classes": num_classes} if "num_classes" in config.model else {}
+    found = {"num_classes": num_classes} if config.model.get("num_classes", 0) is None else {}
     model = placement.place(build(config.model, "model", **found))
     was_training = model.training
     size = config.data.image_size
@@ -67,7 +67,7 @@ def initialize_from_data(model: nn.Module, config: RunConfig, train: LabeledImag
     if not hasattr(model, "fit_to"):
         return
     preprocess = build_preprocess(config, placement)
-    some = train.images[:: -(-len(train) // INIT_IMAGES)]  # of all classes, however they are ordered
+    some = train.images[:: -(-len(train) // NUM_INIT_IMAGES)]  # of all classes, however they are ordered
     model.fit_to(preprocess.normalize(preprocess.to_float(some.to(placement.device))))
 
 

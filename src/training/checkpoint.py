@@ -21,7 +21,7 @@ def save_checkpoint(path: Path, trainer: "Trainer") -> None:
     """Writes `model` (the plain state dict), `optimizer`, `epoch`, `step` and the rest to `path`."""
     content = {
         "model": trainer.classifier.trained_state(),
-        "base": trainer.classifier.frozen_hash(),
+        "base": trainer.classifier.frozen_hash,
         "optimizer": trainer.optimizer.state_dict(),
         "scheduler": trainer.scheduler.state_dict(),
         "scaler": trainer.scaler.state_dict(),
@@ -74,7 +74,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def require_same_base(content: dict[str, Any], classifier: Classifier, base: str | None) -> None:
     """Raises UserError where the frozen part no longer has the weights over which the checkpoint was trained."""
     require(
-        content.get("base") == classifier.frozen_hash(),
+        content.get("base") == classifier.frozen_hash,
         f"the weights of init.run={base} have changed since this run was trained over them; restore its checkpoints, "
         "or train again over it in another folder",
     )

@@ -15,7 +15,7 @@ from src.training.messages import explain_failure, log, resume_command
 
 
 @contextmanager
-def recorded(run_dir: RunDir, config: RunConfig) -> Iterator[None]:
+def record_status(run_dir: RunDir, config: RunConfig) -> Iterator[None]:
     """Keeps the status in result.json true, however the run ends; a killed process leaves "running"."""
     before = run_dir.load_result()
     run_dir.update_result(
@@ -38,25 +38,25 @@ def recorded(run_dir: RunDir, config: RunConfig) -> Iterator[None]:
         with run_dir.log_file.open("a") as file:
             file.write(traceback.format_exc())
         raise
-    except BaseException as ending:  # a signal; or a second one, which does not wait for the save
+    except BaseException as ending:  # a signal; or a second Ctrl-C, which does not wait for the save
         if run_dir.load_result()["status"] == Status.RUNNING:
             run_dir.update_result(status=Status.INTERRUPTED)
-        saved = "everything is saved" if isinstance(ending, Interrupted) else "the last checkpoint is saved"
-        log.info(f"\ninterrupted, {saved}; continue with:\n  {resume_command(run_dir)}")
+            saved = "everything is saved" if isinstance(ending, Interrupted) else "the last checkpoint is saved"
+            log.info(f"\ninterrupted, {saved}; continue with:\n  {resume_command(run_dir)}")
         raise
 
 
 @contextmanager
-def started(loggers: Sequence[Logger], start: RunStart) -> Iterator[None]:
-    """Within it the loggers log; those that were started are closed at the end."""
+def open_loggers(loggers: Sequence[Logger], start: RunStart) -> Iterator[None]:
+    """Starts the loggers; at the end closes those that were started."""
     with ExitStack() as stack:
         for logger in loggers:
             logger.on_run_start(start)
-            stack.callback(end, logger.close)
+            stack.callback(call_safely, logger.close)
         yield
 
 
-def end(method: Callable[..., None], *arguments: Any) -> None:
+def call_safely(method: Callable[..., None], *arguments: Any) -> None:
     """Calls a logger's method at the end of a run, whose result is complete without it: a failure is one line."""
     try:
         method(*arguments)

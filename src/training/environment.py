@@ -27,6 +27,8 @@ def describe_environment(device: str) -> dict[str, str | int | None]:
 
 def git_commit() -> str | None:
     """The commit of the code, "-dirty" behind it where files differ from it; None outside a repository."""
+    if not (ROOT / ".git").exists():  # an installed wheel, perhaps within another repository
+        return None
     try:
         commit = _git("rev-parse", "HEAD")
         return f"{commit}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit

@@ -84,7 +84,7 @@ def _key(dataset: ImageDataset, classifier: Classifier, config: RunConfig) -> st
     preprocessing = (
         f"{config.data.pixel_mean} {config.data.pixel_std} {placement.autocast_dtype} {placement.device.type}"
     )
-    described = f"{data} {classifier.frozen_hash()} {classifier.model.features} {preprocessing}"
+    described = f"{data} {classifier.frozen_hash} {classifier.model.features} {preprocessing}"
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 

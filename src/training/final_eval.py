@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from src.data.split import Splits
 from src.formatting import format_table, percent
 from src.metrics import Metrics, measure
 from src.training.checkpoint import load_checkpoint
+from src.training.inference import average_flips
 from src.training.progressive_resizing import step_cost
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def evaluate_run(trainer: "Trainer") -> Evaluation:
     tta_flip = {}
     if config.trainer.tta_flip:
         for part in parts.keys() - {"train"}:
-            mean_logits = (logits[part] + _logits(trainer, parts[part].images.flip(-1))) / 2
+            mean_logits = average_flips(logits[part], parts[part].images, partial(_logits, trainer))
             tta_flip[part] = measure(mean_logits, parts[part].labels, splits.classes)
     if not all(math.isfinite(part.loss) for part in metrics.values()):
         raise trainer.diverged()

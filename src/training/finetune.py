@@ -70,12 +70,12 @@ def load_base_weights(model: nn.Module, init: InitConfig) -> None:
     parts = ", ".join(name for name, _ in model.named_children())
     require(bool(own), f"init.freeze={init.freeze} is no part of the model; there are: {parts}")
     base = find_run(init.run, "init.run")
-    base_init, result = base.load_config().init, base.load_result()
+    base_init = base.load_config().init
     require(  # its checkpoints hold what it trained; the rest is in its own base run
         not base_init.freeze,
         f"init.run={init.run} has a frozen part itself; take init.run={base_init.run}, which trained it",
     )
-    content = load_checkpoint(base.checkpoint(result.get("evaluated") or "last"))
+    content = load_checkpoint(base.checkpoint(base.evaluated_checkpoint()))
     given = {name: value for name, value in content["model"].items() if name.startswith(prefix)}
     _require_same_shapes(own, given, base)
     model.load_state_dict({**model.state_dict(), **given})

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +83,7 @@ class Classifier:
         frozen = {name: value for name, value in self.model.state_dict().items() if self._is_frozen(name)}
         self.model.load_state_dict({**frozen, **state})
 
+    @cached_property
     def frozen_hash(self) -> str | None:
         """A short hash of the frozen part's weights: by it a checkpoint knows whether the base run has changed."""
         if not self.frozen:
@@ -93,6 +95,11 @@ class Classifier:
 
     def _is_frozen(self, name: str) -> bool:
         return bool(self.frozen) and name.startswith(f"{self.frozen}.")
+
+
+def average_flips(logits: Tensor, images: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+    """Test-time augmentation: the mean of `logits` and of the logits that `compute` returns for the mirror images."""
+    return (logits + compute(images.flip(-1))) / 2
 
 
 @torch.inference_mode()

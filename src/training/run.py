@@ -15,7 +15,7 @@ from src.training.artifacts import save_figures, save_predictions
 from src.training.build import build_model, build_preprocess, initialize_from_data, load_splits
 from src.training.checkpoint import load_checkpoint, restore
 from src.training.device import choose_placement
-from src.training.ending import end, recorded, started
+from src.training.ending import call_safely, open_loggers, record_status
 from src.training.environment import describe_environment
 from src.training.feature_cache import can_cache, load_or_compute_features
 from src.training.final_eval import Evaluation, evaluate_at_pause, evaluate_run, metrics_table, num_evaluated
@@ -33,7 +33,7 @@ def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None
     result.json says "running" meanwhile, and how it ended afterwards. Raises UserError for what the user can mend,
     Interrupted after a signal.
     """
-    with log_messages(run_dir, "console" in config.logger), recorded(run_dir, config), stop_on_signals() as stop:
+    with log_messages(run_dir, "console" in config.logger), record_status(run_dir, config), stop_on_signals() as stop:
         placement = choose_placement(config.trainer)
         splits = load_splits(config)
         model = build_model(config, len(splits.classes.names), placement)
@@ -57,8 +57,12 @@ def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None
             [build(node, f"logger.{name}") for name, node in config.logger.items()],
             stop,
         )
-        start = announce(trainer, splits, summarize(model, config.data.image_size))
-        with started(trainer.loggers, start):
+        summary = summarize(model, config.data.image_size)
+        record_start(trainer, splits, summary)
+        if run_dir.checkpoint("last").exists():
+            restore(load_checkpoint(run_dir.checkpoint("last")), trainer)
+            log.info(f"continuing after epoch {trainer.state.epoch}, batch {trainer.state.batch}\n")
+        with open_loggers(trainer.loggers, describe_start(trainer, splits, summary)):
             stopped_by = trainer.fit(pause_at)
             if stopped_by == StopReason.PAUSE:
                 record_pause(run_dir, evaluate_at_pause(trainer), trainer.state.epoch)
@@ -67,8 +71,8 @@ def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None
     stop.raise_if_asked()  # too late for this run, but not for the rest of a sweep
 
 
-def announce(trainer: Trainer, splits: Splits, summary: Summary) -> RunStart:
-    """Writes what is known before the first step, says it, and restores the last checkpoint where there is one."""
+def record_start(trainer: Trainer, splits: Splits, summary: Summary) -> None:
+    """Writes what is known before the first step to the run's folder and its log."""
     config, run_dir = trainer.config, trainer.run_dir
     device = trainer.classifier.placement.description
     write_text(run_dir.summary_file, f"{summary}\n")
@@ -92,12 +96,14 @@ def announce(trainer: Trainer, splits: Splits, summary: Summary) -> RunStart:
     if last_size > config.data.batch_size:
         log.info(f"the last batch of an epoch has {last_size} images: a single one would be left over")
     log.info(f"\n{summary}\n")
-    if run_dir.checkpoint("last").exists():
-        restore(load_checkpoint(run_dir.checkpoint("last")), trainer)
-        log.info(f"continuing after epoch {trainer.state.epoch}, batch {trainer.state.batch}\n")
+
+
+def describe_start(trainer: Trainer, splits: Splits, summary: Summary) -> RunStart:
+    """What the loggers are told at the start."""
+    config = trainer.config
     schedule, image_size = config.trainer.progressive_resizing, config.data.image_size
     return RunStart(
-        run_dir=run_dir,
+        run_dir=trainer.run_dir,
         config=config,
         summary=str(summary),
         history=trainer.state.history,
@@ -125,7 +131,7 @@ def evaluate_and_finish(trainer: Trainer, splits: Splits, stopped_by: StopReason
     watches_test = config.data.validation == "test"
     figures = save_figures(run_dir, history, splits, evaluation.test_logits, watches_test)
     for logger in trainer.loggers:
-        end(logger.on_run_end, history, evaluation.metrics, figures)
+        call_safely(logger.on_run_end, history, evaluation.metrics, figures)
     log.info(f"\neverything is in {run_dir.path}; next:\n{next_commands(run_dir)}")
 
 

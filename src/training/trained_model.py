@@ -40,7 +40,7 @@ def load_trained(run: str, checkpoint: str | None, device: str) -> TrainedModel:
     require_choice("device", device, DEVICES)
     run_dir = find_run(run)
     config = run_dir.load_config()
-    name = checkpoint or run_dir.load_result().get("evaluated") or "last"
+    name = checkpoint or run_dir.evaluated_checkpoint()
     require_choice("checkpoint", name, ("best", "last"))
     content = load_checkpoint(run_dir.checkpoint(name))
     classes = Classes(**content["classes"])

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from src.config import RunConfig
 from src.data.rng import AUGMENTATION, make_generator
@@ -57,11 +57,12 @@ class Trainer:
         self.optimizer = build_optimizer(config, classifier.model)
         self.scheduler = build_scheduler(config, self.optimizer, self.loader.plan.num_steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=classifier.placement.needs_scaler)
-        self.loss = build(config.loss, "loss")
+        loss = build(config.loss, "loss")
+        self.loss = loss.to(device) if isinstance(loss, nn.Module) else loss  # it may hold class weights
         watched = splits.test if config.data.validation == "test" else splits.validation
         self.validation = watched.to(device) if watched else None
         self.state, self.meter = TrainState(), Meter(device)
-        self.started = self.ticked = self.logged = self.saved = time.perf_counter()
+        self.start_clocks()
         if config.trainer.compile:
             torch.compiler.reset()  # a process may hold eight graphs of one function: drop those of earlier runs
             self.batch_loss = torch.compile(self.batch_loss, fullgraph=True, dynamic=False)
@@ -72,6 +73,7 @@ class Trainer:
         Raises Interrupted after a signal, with everything saved, and UserError for a loss that is not finite.
         """
         epochs, patience = self.config.trainer.epochs, self.config.trainer.patience
+        self.start_clocks()
         if self.state.step == 0:
             self.save("last")
         while self.state.epoch < min(pause_at or epochs, epochs):
@@ -230,6 +232,10 @@ class Trainer:
         if not math.isfinite(loss):
             raise self.diverged()
         return loss
+
+    def start_clocks(self) -> None:
+        """Time counts from here."""
+        self.started = self.ticked = self.logged = self.saved = time.perf_counter()
 
     def _tick(self, training: bool = False) -> None:
         """Adds the time since the last tick to the run's, and to the epoch's if it was spent training."""

@@ -122,6 +122,17 @@ def test_an_interrupted_sweep_writes_its_table_and_continues_with_what_is_missin
     assert after["2_seed-2"]["status"] == "completed"
 
 
+def test_the_table_is_written_however_the_jobs_end(command, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr("subprocess.Popen", fail)
+    done = sweep(command, tmp_path, "seed=0,1", "hydra/launcher=joblib", "hydra.sweep.dir=mine")
+    assert done.returncode == 1 and "Cannot allocate memory" in done.stderr
+    assert ",waiting," in (tmp_path / "mine" / "sweep.csv").read_text()
+    assert "to continue with what is not completed:" in done.stdout
+
+
 class ClosedPipe(io.StringIO):
     def write(self, text: str) -> int:
         raise BrokenPipeError
@@ -229,6 +240,7 @@ def test_augmentations_can_be_swept(command, tmp_path, launched, arguments, expe
         (["data.fold=0,1"], "data.fold=0 does nothing without data.validation=fold"),
         (["seed=0,1", "+foo=1"], "foo is not a setting"),
         (["seed=0,1", "resume=mine/0_model.dropout-0.5"], "continues one run; leave --multirun out"),
+        (["seed=0,1", "pause_at=1"], "pause_at=1 pauses one run; use hydra.sweeper.rungs"),
         (["seed=0,1", "init.run=nowhere"], "init.run=nowhere is not the folder of a run"),
         (["seed=0,1", "hydra/launcher=jobli"], "hydra/launcher=jobli"),
         (["seed=0,1", "hydra.job.chdir=true"], "hydra.job.chdir=true is not supported"),

@@ -95,8 +95,14 @@ def test_a_model_with_other_outputs_than_classes_is_refused(config_of):
         model_of(config)
 
 
+def test_a_number_of_classes_that_is_not_the_datas_is_refused(small):
+    config = small("model.num_classes=7")
+    with pytest.raises(UserError, match=r"model returns \(7,\) outputs per image; the data has 100 classes"):
+        build_model(config, 100, choose_placement(config.trainer))
+
+
 def test_a_model_may_start_from_the_training_images(config_of, monkeypatch):
-    monkeypatch.setattr(build_module, "INIT_IMAGES", 50)
+    monkeypatch.setattr(build_module, "NUM_INIT_IMAGES", 50)
     config = config_of("model=speedrun", "model.widths=[8,16,24]", "data=synthetic", "data.normalize=true")
     placement = choose_placement(config.trainer)
     model, images = model_of(config), torch.randint(0, 256, (120, 3, 8, 8), dtype=torch.uint8)

@@ -66,6 +66,24 @@ def test_a_result_names_every_command_and_keeps_its_start(tiny, tmp_path, monkey
     assert first["started"] == second["started"] and first["data"] == second["data"]
 
 
+def test_a_run_that_continues_forgets_its_earlier_end(tiny, tmp_path, monkeypatch):
+    """A search's candidate that fails after its rung must not keep the rung's accuracy as its result."""
+    run_dir = create_in(tmp_path / "run", tiny())
+    run(tiny(), run_dir, pause_at=1)
+    rung = run_dir.load_result()
+    assert rung["metrics"]["val"] and rung["stopped_by"] == "pause"
+
+    def fail(_trainer):
+        raise UserError("the loss is no longer a finite number.")
+
+    monkeypatch.setattr(Trainer, "train_epoch", fail)
+    with pytest.raises(UserError, match="finite"):
+        run(tiny(), run_dir)
+    result = run_dir.load_result()
+    assert result["status"] == "failed" and result["rungs"] == rung["rungs"]
+    assert [result[key] for key in ("metrics", "evaluated", "evaluated_epoch", "stopped_by")] == [None] * 4
+
+
 def test_a_second_ctrl_c_leaves_an_interrupted_run(as_in_a_terminal, tiny, tmp_path, monkeypatch):
     def twice(self):
         os.kill(os.getpid(), signal.SIGINT)

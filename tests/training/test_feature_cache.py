@@ -123,7 +123,7 @@ def test_frozen_batch_norm_keeps_its_statistics(over, base, tmp_path):
     given = load_checkpoint(base.checkpoint(base.load_result()["evaluated"]))["model"]
     own = classifier_of(run.load_config()).model.state_dict()
     assert all(torch.equal(own[name], given[name]) for name in own if name.startswith("features."))
-    assert load_checkpoint(run.checkpoint("last"))["base"] == classifier_of(run.load_config()).frozen_hash()
+    assert load_checkpoint(run.checkpoint("last"))["base"] == classifier_of(run.load_config()).frozen_hash
 
 
 def test_a_signal_ends_the_computation_of_features(over, tmp_path):

@@ -64,14 +64,14 @@ def test_the_frozen_part_is_not_in_the_state_and_has_a_hash_of_its_own():
     model, other = TwoParts(), TwoParts()
     frozen, whole = Classifier(model, IDENTITY, CPU, frozen="features"), Classifier(model, IDENTITY, CPU)
     assert frozen.trained_state().keys() == {"head.1.weight", "head.1.bias"}
-    assert whole.trained_state().keys() == model.state_dict().keys() and whole.frozen_hash() is None
-    first = frozen.frozen_hash()
+    assert whole.trained_state().keys() == model.state_dict().keys() and whole.frozen_hash is None
+    first = frozen.frozen_hash
     Classifier(other, IDENTITY, CPU, frozen="features").load_trained_state(frozen.trained_state())
     assert torch.equal(other.head[1].weight, model.head[1].weight)
     assert not torch.equal(other.features[2].weight, model.features[2].weight)
     with torch.no_grad():
         model.features[2].bias += 1
-    assert frozen.frozen_hash() != first
+    assert Classifier(model, IDENTITY, CPU, frozen="features").frozen_hash != first
     with pytest.raises(RuntimeError, match="Missing key"):
         frozen.load_trained_state({})
 
