@@ -198,7 +198,7 @@ def explain(error: BaseException, name: str) -> str:
         if key := re.search(r"full_key: (\S+)", str(cause)):
             return f"{key[1]}: {_message(cause)}."
     if isinstance(error, OverrideParseException) and "=" not in error.override:
-        return f"{error.override} is no override: write group=choice or group.setting=value; see --help."
+        return f"{error.override} is not an override: write group=choice or group.setting=value; see --help."
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override} cannot be read ({_message(error)}): a value that holds spaces, =, commas or brackets "

@@ -30,7 +30,7 @@ class DataConfig:
     num_classes: int | None = None  # null: as many as the data set has
     image_size: int = 32  # pixels; images of another size are resized once, when they are read
     batch_size: int = 128  # images per batch
-    augment: bool | None = None  # apply `augmentation` to training images; null: where the command line names one
+    augment: bool | None = None  # apply `augmentation` to training images; null: if the command line names one
     validation: str = "holdout"  # holdout, fold, test (the course report's protocol) or none
     holdout: int = 50  # images of each class held out, with validation=holdout
     folds: int = 5  # number of folds, with validation=fold
@@ -57,7 +57,7 @@ class DataConfig:
 
     @property
     def holds_out(self) -> bool:
-        """Whether images are held out by which the best epoch may be chosen: not the test set, not none."""
+        """Whether a validation set is held out, so that the best epoch may be chosen by it."""
         return self.validation in ("holdout", "fold")
 
     @property
@@ -175,7 +175,7 @@ TYPED_NODES: dict[str, type] = {"init": InitConfig, "data": DataConfig, "trainer
 def parse_config(config: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     """The checked settings of a run, from a config that Hydra composed with the command line's `overrides`.
 
-    Raises UserError, before anything is built, for the first setting that cannot be meant. Naming a setting that would
+    Raises UserError, before anything is built, for the first invalid setting. Naming a setting that would
     do nothing is a mistake only on the command line.
     """
     _refuse_unknown_keys(config)

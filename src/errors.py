@@ -8,7 +8,7 @@ class UserError(Exception):
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM arrived; `signal_number` says which. Everything was saved before this was raised.
+    """Ctrl-C or SIGTERM arrived; `signal_number` says which. Nothing that a resume needs is lost.
 
     Like KeyboardInterrupt it is no Exception: it ends a whole sweep, where a failing job lets the others continue.
     """

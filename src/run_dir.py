@@ -140,7 +140,7 @@ class RunDir:
         return self.load_result().get("evaluated") or "last"
 
     def require_free(self) -> None:
-        """Raises UserError where the folder holds a run that has made a step: no run is ever overwritten."""
+        """Raises UserError where the folder holds a run that has started: no run is ever overwritten."""
         if not self.config_file.exists():
             return
         begun = self.load_result().get("status") not in (Status.FAILED, Status.WAITING)
@@ -184,7 +184,7 @@ def is_finished(result: Mapping[str, Any], pause_at: int | None = None) -> bool:
 
 
 def find_run(path: str | Path, argument: str = "run") -> RunDir:
-    """The folder of a run that exists, `~` being the home folder. Raises UserError, which speaks of `argument`."""
+    """The folder of a run that exists, `~` being the home folder. Raises UserError, whose message names `argument`."""
     run_dir = RunDir(Path(path).expanduser())
     require(
         run_dir.config_file.is_file(),

@@ -45,7 +45,7 @@ def check_target(node: Mapping[str, Any], name: str, num_positional: int = 0) ->
 def build(node: Mapping[str, Any], name: str, **others: Any) -> Any:
     """The object that `node` describes or, with `_partial_`, the function still to be called.
 
-    `others` are further arguments of the target. Raises UserError, which speaks of `name`, where the target refuses
+    `others` are further arguments of the target. Raises UserError, whose message names `name`, where the target refuses
     its settings.
     """
     try:
@@ -61,7 +61,7 @@ def build(node: Mapping[str, Any], name: str, **others: Any) -> Any:
 
 
 def call(node: Mapping[str, Any], name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls `function`, which `node` built; raises UserError, which speaks of `name`, where it refuses a value."""
+    """Calls `function`, which `node` built; raises UserError, whose message names `name`, where it refuses a value."""
     try:
         return function(*arguments)
     except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:

@@ -86,7 +86,7 @@ WRONG = {
     "key of nowhere": (["+foo=3"], "foo is not a setting"),
     "group without a choice": (["model=null"], "model=null names no choice"),
     "setting without its group": (["epochs=3"], "epochs is not a setting of its own: write trainer.epochs."),
-    "no override at all": (["model", "deep"], "model is no override: write group=choice"),
+    "no override at all": (["model", "deep"], "model is not an override: write group=choice"),
     "folder that is a file": (["hydra.run.dir=wrong/file"], "File exists"),
     "wrong type": (["trainer.epochs=many"], "trainer.epochs: Value 'many' of type 'str' could not be converted"),
     "out of range": (["data.batch_size=0"], "data.batch_size=0 must be at least 1"),

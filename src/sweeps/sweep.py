@@ -69,7 +69,7 @@ class Sweep:
     ) -> list[Job]:
         """One job for each list of overrides, its config checked (by `check` too) and written to its folder.
 
-        `swept` are the keys that name the folders. Raises UserError for the first job that cannot be meant, or whose
+        `swept` are the keys that name the folders. Raises UserError for the first job that is invalid, or whose
         folder holds a run of other settings; nothing is written before all have passed.
         """
         prepared = []

@@ -64,7 +64,7 @@ class Trainer:
         self.state, self.meter = TrainState(), Meter(device)
         self.start_clocks()
         if config.trainer.compile:
-            torch.compiler.reset()  # a process may hold eight graphs of one function: drop those of earlier runs
+            torch.compiler.reset()  # dynamo keeps at most eight graphs of a function: drop those of earlier runs
             self.batch_loss = torch.compile(self.batch_loss, fullgraph=True, dynamic=False)
 
     def fit(self, pause_at: int | None = None) -> StopReason:
@@ -84,7 +84,7 @@ class Trainer:
                 self.save("last")
                 return StopReason.MAX_MINUTES
             is_best = self.end_epoch(self.validate())
-            for logger in self.loggers:  # before the checkpoint: on resume, what lies after it is logged again
+            for logger in self.loggers:  # before the save: after a crash in between, resume logs this epoch again
                 logger.on_epoch_end(self.state.history, is_best)
             if is_best:
                 self.save("best")
