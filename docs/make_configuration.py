@@ -4,7 +4,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,18 @@ def make_page() -> str:
 
 def _table(schema: type, entries: Sequence[Field[Any]], prefix: str) -> str:
     """One row per setting; its meaning is the comment beside it in the source."""
-    comments = dict(_comments(schema))
-    lines = ["| setting | type | default | meaning |", "| --- | --- | --- | --- |"]
-    for entry in entries:
-        meaning = _escape(comments.get(entry.name, "")).replace("|", "\\|")
-        lines.append(f"| `{prefix}{entry.name}` | {_type_name(entry.type)} | `{_default(entry)}` | {meaning} |")
+    lines = ["| setting | type | default | meaning |", "| --- | --- | --- | --- |", *_rows(schema, entries, prefix)]
     return "\n".join(lines) + "\n"
+
+
+def _rows(schema: type, entries: Sequence[Field[Any]], prefix: str) -> Iterator[str]:
+    comments = dict(_comments(schema))
+    for entry in entries:
+        if is_dataclass(entry.type):
+            yield from _rows(entry.type, fields(entry.type), f"{prefix}{entry.name}.")
+            continue
+        meaning = _escape(comments.get(entry.name, "")).replace("|", "\\|")
+        yield f"| `{prefix}{entry.name}` | {_type_name(entry.type)} | `{_default(entry)}` | {meaning} |"
 
 
 def _comments(schema: type) -> Iterator[tuple[str, str]]:

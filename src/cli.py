@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn, TextIO
 
 import hydra
@@ -24,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.config import GROUPS, TYPED_NODES
-from src.errors import Interrupted, UserError
+from src.errors import Interrupted, UserError, explain_os_error
 from src.overrides import allow_new_keys, is_override, key_of
 from src.run_dir import find_run
 from src.schemas import SCHEMAS, register_schemas
@@ -44,10 +45,10 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
         try:
             task(config)
         except (UserError, OSError) as error:
-            failures.append(str(error))
-            print(f"error: {error}", file=sys.stderr, flush=True)
+            failures.append(tell(error))
 
-    outlive_terminal()
+    outlive_terminal(forgive_all=name == "train")
+    signal.signal(signal.SIGTERM, _interrupt)
     register_schemas()
     register_resolvers()
     register_plugins()
@@ -58,7 +59,7 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
     except (HydraException, OmegaConfBaseException, UserError) as error:
         sys.exit(f"error: {explain(error, name)}")
     except OSError as error:
-        sys.exit(f"error: {error}.")
+        sys.exit(f"error: {explain_os_error(error)}")
     except Interrupted as interruption:
         sys.exit(128 + interruption.signal_number)
     except KeyboardInterrupt:
@@ -66,20 +67,36 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
     sys.exit(1 if failures else 0)
 
 
-def outlive_terminal() -> None:
-    """Lets the command continue when its terminal closes (SIGHUP) or the reader of its output ends (`| head -3`)."""
+def tell(error: UserError | OSError) -> str:
+    """Prints the one sentence of a job's error; returns it."""
+    sentence = explain_os_error(error) if isinstance(error, OSError) else str(error)
+    print(f"error: {sentence}", file=sys.stderr, flush=True)
+    return sentence
+
+
+def outlive_terminal(forgive_all: bool) -> None:
+    """Lets the command continue when its terminal closes (SIGHUP) or the reader of its output ends (`| head -3`).
+
+    With `forgive_all` also when the output cannot be written for another reason, a full disk for example: a training
+    writes everything to its own log too.
+    """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if sys.stdout is not None:  # it is None where the shell closed it: >&-
-        sys.stdout = _ForgivingStream(sys.stdout)
+        sys.stdout = _ForgivingStream(sys.stdout, forgive_all)
     if sys.stderr is not None:
-        sys.stderr = _ForgivingStream(sys.stderr)
+        sys.stderr = _ForgivingStream(sys.stderr, forgive_all)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    """SIGTERM outside of a training: ends the command in order, with the table of a sweep."""
+    raise Interrupted(number)
 
 
 class _ForgivingStream:
     """A text stream whose output goes nowhere once nobody can read it any more."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, forgive_all: bool) -> None:
+        self._stream, self._forgive_all = stream, forgive_all
 
     def write(self, text: str) -> int:
         self._try(lambda: self._stream.write(text))
@@ -95,8 +112,8 @@ class _ForgivingStream:
         try:
             action()
         except OSError as error:
-            if not isinstance(error, BrokenPipeError) and error.errno != errno.EIO:  # a full disk, for example
-                raise
+            if not (self._forgive_all or isinstance(error, BrokenPipeError) or error.errno == errno.EIO):
+                raise OSError(error.errno, error.strerror, "the output") from error
             with suppress(OSError), open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), self._stream.fileno())
 
@@ -116,13 +133,18 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
     return sorted(map(allow_new_keys, expanded), key=is_override)
 
 
+def config_folders() -> list[Path]:
+    """conf/ and, where the command line names one, --config-dir."""
+    if not GlobalHydra.instance().is_initialized():
+        return [CONFIG_DIR]
+    search_path = GlobalHydra.instance().config_loader().get_search_path().get_path()
+    added = [element.path for element in search_path if element.provider == "command-line"]
+    return [CONFIG_DIR, *(Path(path.removeprefix("file://")) for path in added)]
+
+
 def choices(group: str) -> list[str]:
     """The choices of a config group, those of --config-dir too: "course2021/deep" and the like."""
-    folders = [CONFIG_DIR / group]
-    if GlobalHydra.instance().is_initialized():
-        search_path = GlobalHydra.instance().config_loader().get_search_path().get_path()
-        added = (element.path for element in search_path if element.provider == "command-line")
-        folders += [Path(path.removeprefix("file://")) / group for path in added]
+    folders = [folder / group for folder in config_folders()]
     paths = {path.relative_to(folder) for folder in folders for path in folder.rglob("*.yaml")}
     return sorted(path.with_suffix("").as_posix() for path in paths if not path.name.startswith("_"))
 

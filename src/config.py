@@ -4,9 +4,10 @@
 Importing this module does not import torch, so that `--help` and `--cfg job` answer at once.
 """
 
+import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -27,6 +28,7 @@ INIT_IMAGES = ("all", "held_out")
 class DataConfig:
     source: dict[str, Any] = field(default_factory=dict)  # _target_: the function that reads the data set
     root: str = "data"  # the folder that holds the data set, or receives the download
+    skip_broken: bool = False  # with data=folder: leave out images that cannot be read; false: refuse them
     num_classes: int | None = None  # null: as many as the data set has
     image_size: int = 32  # pixels; images of another size are resized once, when they are read
     batch_size: int = 128  # images per batch
@@ -148,11 +150,12 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         data, trainer = self.data, self.trainer
+        _require_finite(asdict(self))
         require(0 <= self.seed < 2**63, f"seed={self.seed} must not be negative, nor above 2**63 - 1")
         warmup = self.scheduler.get("warmup_epochs", 0)
         require(
             isinstance(warmup, int | float) and 0 <= warmup < trainer.epochs,
-            f"scheduler.warmup_epochs={warmup} must lie in [0, trainer.epochs={trainer.epochs})",
+            f"scheduler.warmup_epochs={warmup} must be a number from 0 to below trainer.epochs={trainer.epochs}",
         )
         require(
             trainer.patience is None or data.holds_out,
@@ -179,16 +182,37 @@ def parse_config(config: DictConfig, overrides: Sequence[str] = ()) -> RunConfig
     do nothing is a mistake only on the command line.
     """
     _refuse_unknown_keys(config)
+    missing = sorted(OmegaConf.missing_keys(config))
+    require(not missing, f"{', '.join(missing)} has no value (???); set it, as in {'=... '.join(missing)}=...")
+    internal = _named(overrides, r".+\._(?!target_|partial_)\w*(\..*)?")
+    require(not internal, f"{' '.join(internal)} is internal to Hydra and not a setting; leave it out")
     parsed = OmegaConf.to_object(config)
     run = RunConfig(**{entry.name: getattr(parsed, entry.name) for entry in fields(RunConfig)})
     run = replace(run, data=replace(run.data, augment=_augments(run.data.augment, overrides)))
     _refuse_idle_overrides(run.data, overrides)
-    for name, num_positional in (("model", 0), ("augmentation", 0), ("optimizer", 1), ("scheduler", 2), ("loss", 0)):
-        check_target(getattr(run, name), name, num_positional)
-    check_target(run.data.source, "data.source")
-    for name, node in run.logger.items():
-        check_target(node, f"logger.{name}")
+    check_nodes(run, nodes_of(run))
     return run
+
+
+def moved(config: RunConfig, root: str | None) -> RunConfig:
+    """The same run with its data in the folder `root`; None: where it was."""
+    if root is None:
+        return config
+    require("root" in config.data.source, f"data.root={root} does nothing: this data set is not read from a folder")
+    return replace(config, data=replace(config.data, root=root, source={**config.data.source, "root": root}))
+
+
+def nodes_of(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """The nodes of a run with a `_target_`, by their dotted names."""
+    nodes = {name: getattr(config, name) for name in ("model", "augmentation", "optimizer", "scheduler", "loss")}
+    return {**nodes, "data.source": config.data.source, **{f"logger.{name}": n for name, n in config.logger.items()}}
+
+
+def check_nodes(config: RunConfig, names: Iterable[str]) -> None:
+    """Raises UserError where a setting of the nodes `names` is not one of its target's arguments."""
+    nodes, num_positional = nodes_of(config), {"optimizer": 1, "scheduler": 2}  # what the trainer adds: weights; times
+    for name in names:
+        check_target(nodes[name], name, num_positional.get(name, 0))
 
 
 def _refuse_unknown_keys(config: DictConfig) -> None:
@@ -215,6 +239,16 @@ def _refuse_idle_overrides(data: DataConfig, overrides: Sequence[str]) -> None:
     for needed, holds, idle in (
         ("data.validation=fold", data.validation == "fold", r"data\.folds?"),
         ("data.normalize=true", data.normalize, r"data\.(mean|std)"),
+        ("data=folder", "skip_broken" in data.source, r"data\.skip_broken"),
     ):
         named = _named(overrides, idle)
         require(holds or not named, f"{' '.join(named)} does nothing without {needed}; add that")
+
+
+def _require_finite(value: Any, name: str = "") -> None:
+    """Raises UserError for inf and NaN, however deep."""
+    if isinstance(value, float):
+        require(math.isfinite(value), f"{name}={value} must be a finite number")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        _require_finite(item, f"{name}[{key}]" if isinstance(value, list) else f"{name}.{key}".lstrip("."))

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from omegaconf import DictConfig
 
 from src.cli import run_command
+from src.config import moved
 from src.errors import require, require_choice
 
 SPLITS = ("test", "val", "train")
@@ -19,13 +20,15 @@ def evaluate(config: DictConfig) -> None:
 
     from src.formatting import percent
     from src.metrics import measure
-    from src.training.build import load_splits
+    from src.training.build import fingerprint_of, load_splits
+    from src.training.checkpoint import require_same_data
     from src.training.final_eval import metrics_table
     from src.training.inference import average_flips
     from src.training.trained_model import load_trained
 
-    trained = load_trained(config.run, config.checkpoint, config.device)
-    splits = load_splits(trained.config)
+    trained = load_trained(config.run, config.checkpoint, config.device, config.trust)
+    splits = load_splits(moved(trained.config, config.data.root))
+    require_same_data({"fingerprint": trained.fingerprint}, fingerprint_of(splits), trained.run_dir)
     data = {"test": splits.test, "val": splits.validation, "train": splits.train}[config.split]
     if data is None and trained.config.data.validation == "test":
         data = splits.test
@@ -39,13 +42,14 @@ def evaluate(config: DictConfig) -> None:
 
     if config.format == "json":
         described = {"run": config.run, "checkpoint": trained.checkpoint, "epoch": trained.epoch, "split": config.split}
-        print(json.dumps({**described, **asdict(metrics), "tta_flip": asdict(flipped) if flipped else None}, indent=2))
+        numbers = {**described, **asdict(metrics), "tta_flip": asdict(flipped) if flipped else None}
+        print(json.dumps(numbers, indent=2, allow_nan=False))
         return
     print(f"{config.run}, {trained.checkpoint} checkpoint (epoch {trained.epoch})\n")
     print(metrics_table({config.split: metrics}, {config.split: flipped} if flipped else None))
     result = trained.run_dir.load_result()
-    if result.get("evaluated") == trained.checkpoint and result["metrics"][config.split]:
-        own = result["metrics"][config.split]["top1"]
+    own = ((result.get("metrics") or {}).get(config.split) or {}).get("top1")
+    if result.get("evaluated") == trained.checkpoint and own is not None:
         verdict = "the same" if own == metrics.top1 else f"which differs by {metrics.top1 - own:+.4f}: another device?"
         print(f"\nthe run's own top1: {percent(own)}, {verdict}")
 

@@ -1,6 +1,9 @@
-"""Plain text tables that look the same in a terminal, a log and a mail."""
+"""Plain text that looks the same in a terminal, a log and a mail: tables, numbers, foreign names."""
 
 from collections.abc import Sequence
+from unicodedata import category
+
+ESCAPED = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories: control, format, surrogate, line, paragraph
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
@@ -31,3 +34,15 @@ def duration(seconds: float) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def printable(text: str) -> str:
+    r"""The text without characters that are invisible or act on a terminal: these become escapes, as in "\n", "\x1b".
+
+    They are control and format characters (direction, zero width), line separators, and bytes that are not UTF-8.
+    """
+    return "".join(_escape(character) if category(character) in ESCAPED else character for character in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

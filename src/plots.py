@@ -17,6 +17,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from src.data.dataset import Classes, LabeledImages
+from src.files import write_atomically
 from src.loggers.base import Row
 
 COLORS = {"train": "#1f77b4", "val": "#d95f02"}
@@ -35,7 +36,7 @@ matplotlib.rcParams.update({"text.parse_math": False, "font.family": FONTS})
 def save(figure: Figure, path: Path) -> None:
     """Writes `figure` as a PNG file, into a folder that is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    write_atomically(path, lambda file: figure.savefig(file, dpi=130, format="png"))
 
 
 def plot_samples(data: LabeledImages, classes: Classes) -> Figure:

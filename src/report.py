@@ -11,10 +11,13 @@ from src.analysis.document import Block, Heading, save_pictures, to_html, to_mar
 from src.analysis.runs import RunRecord, collect
 from src.analysis.sweep_table import sweep_blocks, sweep_text, write_sweep
 from src.cli import run_command
-from src.errors import require, require_choice
-from src.run_dir import RunDir, Status, relative, write_text
+from src.errors import UserError, require, require_choice
+from src.files import write_text
+from src.result import Status
+from src.run_dir import relative
 
 TITLE = "CIFAR-100 experiments"
+PAGE = "report.html"
 
 
 def report(config: DictConfig) -> None:
@@ -22,12 +25,11 @@ def report(config: DictConfig) -> None:
     folder = relative(Path(HydraConfig.get().runtime.output_dir))
     try:
         records, comparison = read_runs(config)
-        is_run = RunDir(folder).config_file.exists()
-        require(not is_run, f"{folder} holds a run; choose another hydra.run.dir")
+        require_own_folder(folder)
         blocks = build_report(records, comparison)
         save_pictures(blocks, folder)
         write_text(folder / "report.md", to_markdown(blocks))
-        write_text(folder / "report.html", to_html(blocks, TITLE))
+        write_text(folder / PAGE, to_html(blocks, TITLE))
         write_sweep(comparison, folder)
     finally:
         if not any(folder.iterdir()):  # Hydra made it before the arguments were checked
@@ -35,12 +37,26 @@ def report(config: DictConfig) -> None:
     print(f"{sweep_text(comparison)}\n\nthe report is in {folder}: report.html, report.md, sweep.csv")
 
 
+def require_own_folder(folder: Path) -> None:
+    """Raises UserError unless `folder` is empty or holds an earlier report: nothing else is written into."""
+    present = sorted(path.name for path in folder.iterdir())
+    require(
+        not present or PAGE in present,
+        f"{folder} is not empty and holds no report ({', '.join(present[:3])}{' ...' * (len(present) > 3)}); choose a "
+        "new folder with hydra.run.dir",
+    )
+
+
 def read_runs(config: DictConfig) -> tuple[list[RunRecord], Comparison]:
     """The runs that the config names, and their comparison. Raises UserError where there is nothing to compare."""
     require(bool(config.runs), "runs is missing; name a folder of runs, as in runs=outputs/<sweep>")
     require_choice("direction", config.direction, DIRECTIONS)
-    records = collect(config.runs if isinstance(config.runs, ListConfig) else [config.runs])
-    comparison = compare(records, config.metric, config.direction)
+    paths = config.runs if isinstance(config.runs, ListConfig) else [config.runs]
+    require(all(isinstance(path, str) for path in paths), f"runs={config.runs} must be a folder or a list of folders")
+    comparison = compare(collect(paths), config.metric, config.direction)
+    records = comparison.records
+    if not records:
+        raise UserError(f"none of these runs can be read: {comparison.unreadable[0].reason}")
     completed = any(record.status == Status.COMPLETED for record in records)
     require(
         not completed or any(row.spread for row in comparison.rows),

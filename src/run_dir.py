@@ -1,41 +1,34 @@
 """The folder of one run: what lies where in it, how its files are read and written, and that no run is overwritten."""
 
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from src.checksums import NAME, keep_checksums, verify_checksum, write_checksums
 from src.config import GROUPS, RunConfig
 from src.errors import UserError, require
+from src.files import PART, read_text, write_text
 from src.lock import is_locked, try_lock
+from src.result import Status, read_result
 
 FORMAT = 1  # of run folders; written to config.yaml
 
 
-class Status(StrEnum):
-    WAITING = "waiting"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    PAUSED = "paused"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
-    KILLED = "killed"  # never written: result.json says "running", but no process holds the folder's lock
-
-
-class StopReason(StrEnum):
-    EPOCHS = "epochs"
-    PAUSE = "pause"
-    PATIENCE = "patience"
-    MAX_MINUTES = "max_minutes"
+STARTED_FILES = (
+    ".lock",
+    "train.log",
+    NAME,
+    *(f"{name}{end}" for name in ("result.json", "config.yaml") for end in ("", PART)),
+)
 
 
 @dataclass(frozen=True)
@@ -77,8 +70,18 @@ class RunDir:
         return self.path / "figures"
 
     def checkpoint(self, name: str) -> Path:
-        """The file of the checkpoint `last` or `best`."""
+        """The file of the checkpoint `last`, `best` or `previous`, the one before the last."""
         return self.path / "checkpoints" / f"{name}.pt"
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is one to resume from."""
+        return self.checkpoint("last").exists() or self.checkpoint("previous").exists()
+
+    @property
+    def summed_files(self) -> list[Path]:
+        """The text files that other commands read: a finished run has their checksums."""
+        return [self.config_file, self.result_file, self.history_file, self.per_class_file]
 
     def create(
         self, config: RunConfig, choices: Mapping[str, Any], overridden: Sequence[str], swept: Sequence[str] = ()
@@ -102,37 +105,40 @@ class RunDir:
             overridden=list(overridden),
             swept=list(swept),
         )
-        write_text(
-            self.config_file, OmegaConf.to_yaml(OmegaConf.create({"format": FORMAT, **asdict(config)}))
-        )  # last: by it the run exists
+        (self.path / NAME).unlink(missing_ok=True)
+        settings = OmegaConf.create({"format": FORMAT, **asdict(config)})
+        write_text(self.config_file, OmegaConf.to_yaml(settings))  # nearly last: by it the run exists
+        write_checksums(self.path, [self.config_file])
 
     def load_config(self) -> RunConfig:
         """The run's settings. Raises UserError where config.yaml is damaged or of another format."""
+        verify_checksum(self.config_file)
+        text = read_text(self.config_file)
         try:
-            loaded = OmegaConf.load(self.config_file)
+            loaded = OmegaConf.create(text) if text.strip() else None
+            holds_settings = isinstance(loaded, DictConfig) and bool(loaded)
+            require(holds_settings, f"{self.config_file} is damaged: it holds no settings")
             format_number = loaded.pop("format", None)
             require(
                 format_number == FORMAT,
                 f"{self.path} has the run folder format {format_number or 'of an unreleased version'}, and this "
                 f"version of cifarlab reads format {FORMAT}; train it again",
             )
+            missing = [name for name in asdict(RunConfig()) if name not in loaded]
+            require(not missing, f"{self.config_file} is damaged: {', '.join(missing)} is missing")
             return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), loaded))
-        except (YAMLError, OmegaConfBaseException, AttributeError, TypeError, UnicodeDecodeError) as error:
+        except (YAMLError, OmegaConfBaseException, AttributeError, TypeError, ValueError, RecursionError) as error:
             raise UserError(f"{self.config_file} cannot be read: {' '.join(str(error).split())}.") from error
 
     def load_result(self) -> dict[str, Any]:
         """The content of result.json; empty before the run was created. Raises UserError where it is damaged."""
-        if not self.result_file.exists():
-            return {}
-        try:
-            return json.loads(self.result_file.read_text())
-        except ValueError as error:
-            raise UserError(f"{self.result_file} is damaged ({error}); remove it to continue the run.") from error
+        return read_result(self.result_file) if self.result_file.exists() else {}
 
     def update_result(self, **facts: Any) -> None:
-        """Adds `facts` to result.json, in place of older ones of the same names."""
+        """Adds `facts` to result.json, in place of older ones of the same names; it is then no finished run's."""
         updated = datetime.now().isoformat(timespec="seconds")
         result = {**self.load_result(), **facts, "updated": updated}
+        keep_checksums(self.path, [self.config_file])
         write_text(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")
 
     def evaluated_checkpoint(self) -> str:
@@ -140,24 +146,37 @@ class RunDir:
         return self.load_result().get("evaluated") or "last"
 
     def require_free(self) -> None:
-        """Raises UserError where the folder holds a run that has started: no run is ever overwritten."""
+        """Raises UserError where the folder holds a run that has started, or anything else: nothing is overwritten."""
         if not self.config_file.exists():
+            others = sorted(path.name for path in self.path.glob("*") if path.name not in STARTED_FILES)
+            require(
+                not others,
+                f"{self.path} is not empty and holds no run ({', '.join(others[:3])}{' ...' * (len(others) > 3)}); "
+                "choose a new folder with hydra.run.dir",
+            )
             return
         begun = self.load_result().get("status") not in (Status.FAILED, Status.WAITING)
         require(
-            not begun and not self.checkpoint("last").exists(),
+            not begun and not self.has_checkpoint,
             f"{self.path} already holds a run, which is never overwritten; continue it (resume={self.path}) or choose "
             "another hydra.run.dir",
         )
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, wait_seconds: float = 0.0) -> Iterator[None]:
         """Keeps other processes out of the folder, which is made where it is missing.
 
-        Raises UserError where another process is in it. Removes the folder again if nothing was written to it.
+        Waits for a process in it to end, but no longer than `wait_seconds`; then raises UserError. Removes the folder
+        again if nothing was written to it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         file = try_lock(self._lock_file)
+        if file is None and wait_seconds:
+            print(f"{self.path} is in use: waiting for the process in it to end", flush=True)
+        deadline = time.monotonic() + wait_seconds
+        while file is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+            file = try_lock(self._lock_file)
         require(file is not None, f"{self.path} is in use: another process is training in it")
         try:
             yield
@@ -176,13 +195,6 @@ class RunDir:
         return self.path / ".lock"
 
 
-def is_finished(result: Mapping[str, Any], pause_at: int | None = None) -> bool:
-    """Whether the run of this result.json is completed, or was evaluated after epoch `pause_at` or a later one."""
-    if result.get("status") == Status.COMPLETED:
-        return True
-    return pause_at is not None and any(int(epoch) >= pause_at for epoch in result.get("rungs", {}))
-
-
 def find_run(path: str | Path, argument: str = "run") -> RunDir:
     """The folder of a run that exists, `~` being the home folder. Raises UserError, whose message names `argument`."""
     run_dir = RunDir(Path(path).expanduser())
@@ -196,21 +208,3 @@ def find_run(path: str | Path, argument: str = "run") -> RunDir:
 def relative(path: Path) -> Path:
     """`path` relative to the current folder where it lies below it, as people read and paste it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Calls `write` with a file that then replaces `path`.
-
-    Readers see the old file or the new one, never half of one, whenever the process dies or the power fails.
-    """
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes `text` to `path`, atomically, as UTF-8."""
-    write_atomically(path, lambda file: file.write(text.encode()))

@@ -15,6 +15,7 @@ class TrainConfig(RunConfig):
 
     resume: str | None = None  # outputs/<run>: continue that run in its folder, with its own config
     pause_at: int | None = None  # stop after this many epochs, not evaluated on the test set; `resume` continues
+    trust: bool = False  # with `resume`: run the code of others that the run's config names
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -34,6 +35,11 @@ class BenchmarkConfig(RunConfig):
 
 
 @dataclass
+class DataPlace:
+    root: str | None = None  # where the run's data lies now; null: where it lay in training
+
+
+@dataclass
 class EvaluateConfig:
     run: str | None = None  # the folder of the run
     checkpoint: str | None = None  # best or last; null: the one that the run itself evaluated
@@ -41,6 +47,8 @@ class EvaluateConfig:
     tta_flip: bool | None = None  # also average each image's logits with its mirror image's; null: as in training
     format: str = "table"  # or json, on standard output alone
     device: str = "auto"  # auto, cpu or cuda
+    data: DataPlace = field(default_factory=DataPlace)
+    trust: bool = False  # run the code of others that the run's config names
 
 
 @dataclass
@@ -51,6 +59,7 @@ class PredictConfig:
     top: int = 5  # classes per image
     format: str = "table"  # or json, on standard output alone
     device: str = "auto"  # auto, cpu or cuda
+    trust: bool = False  # run the code of others that the run's config names
 
 
 @dataclass

@@ -14,6 +14,9 @@ from hydra.utils import instantiate
 
 from src.errors import UserError
 
+CPU_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")  # PyTorch's RuntimeErrors
+DIRECTIVES = ("_target_", "_partial_")  # keys of a node that are Hydra's, not the target's
+
 
 def check_target(node: Mapping[str, Any], name: str, num_positional: int = 0) -> None:
     """Raises UserError unless the settings of `node` are arguments of its `_target_`, and all that it needs.
@@ -23,14 +26,19 @@ def check_target(node: Mapping[str, Any], name: str, num_positional: int = 0) ->
         name: of the node, for the error: "optimizer".
         num_positional: arguments that the caller adds, before the settings.
     """
-    if "_target_" not in node:
+    target = node.get("_target_") if isinstance(node, Mapping) else None
+    if not isinstance(target, str):
         raise UserError(f"{name} needs a _target_, the function or class that builds it.")
-    target = node["_target_"]
+    for key in node:
+        if str(key).startswith("_") and key not in DIRECTIVES:
+            raise UserError(f"{name}.{key} is not a setting; leave it out.")
     try:
         signature = inspect.signature(pkgutil.resolve_name(target))
     except Exception as error:  # importing a user's module may raise anything
         raise UserError(f"{name}._target_={target} cannot be imported as a function or class: {error}.") from error
-    settings = {key: value for key, value in node.items() if not _is_directive(key)}
+    if not isinstance(node.get("_partial_", False), bool):
+        raise UserError(f"{name}._partial_={node['_partial_']} must be true or false.")
+    settings = {key: value for key, value in node.items() if key not in DIRECTIVES}
     try:
         signature.bind(*[None] * num_positional, **settings)
     except TypeError as error:
@@ -50,8 +58,8 @@ def build(node: Mapping[str, Any], name: str, **others: Any) -> Any:
     """
     try:
         built = instantiate(dict(node), _convert_="all", **others)
-    except InstantiationException as error:
-        cause = error.__cause__ or error
+    except Exception as error:  # a user's module may raise anything
+        cause = (error.__cause__ or error) if isinstance(error, InstantiationException) else error
         if isinstance(cause, UserError) or is_device_failure(cause):
             raise cause from error
         raise _refused(node, name, cause) from error
@@ -64,8 +72,8 @@ def call(node: Mapping[str, Any], name: str, function: Callable[..., Any], *argu
     """Calls `function`, which `node` built; raises UserError, whose message names `name`, where it refuses a value."""
     try:
         return function(*arguments)
-    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
-        if is_device_failure(error):
+    except Exception as error:  # a user's module may raise anything
+        if isinstance(error, UserError) or is_device_failure(error):
             raise
         raise _refused(node, name, error) from error
 
@@ -74,12 +82,12 @@ def is_device_failure(error: BaseException) -> bool:
     """Whether the device failed, out of memory for example: RuntimeErrors that are not about settings."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError)
+    out_of_memory = isinstance(error, MemoryError) or any(text in str(error) for text in CPU_OUT_OF_MEMORY)
+    return out_of_memory or isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError)
 
 
 def _refused(node: Mapping[str, Any], name: str, cause: BaseException) -> UserError:
-    return UserError(f"{name} ({node['_target_']}) refuses its settings: {' '.join(str(cause).split())}.")
-
-
-def _is_directive(key: str) -> bool:
-    return key.startswith("_") and key.endswith("_")
+    reason = " ".join(str(cause).split()).rstrip(".")
+    if not isinstance(cause, ValueError):  # a KeyError says no more than the key
+        reason = f"{type(cause).__name__}: {reason}"
+    return UserError(f"{name} ({node['_target_']}) refuses its settings: {reason}.")

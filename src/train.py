@@ -6,10 +6,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from src.cli import run_command
-from src.config import parse_config
+from src.config import RunConfig, moved, parse_config
 from src.errors import require
-from src.overrides import named_keys
-from src.run_dir import RunDir, StopReason, find_run, is_finished, relative
+from src.overrides import key_of, named_keys
+from src.result import StopReason, is_finished
+from src.run_dir import RunDir, find_run, relative
+from src.sweeps.workers import end_with_parent, is_job
+from src.trust import load_trusted_config
+
+RESUME_SETTINGS = ("resume", "pause_at", "trust", "data.root")
+WAIT_SECONDS = 30.0  # for a job of an earlier start of the sweep, which was killed: it saves and ends
 
 
 def train(config: DictConfig) -> None:
@@ -18,23 +24,23 @@ def train(config: DictConfig) -> None:
     The jobs of a sweep are resumed too: the sweeper has created their folders.
     """
     run_dir = RunDir(relative(Path(HydraConfig.get().runtime.output_dir)))
-    with run_dir.locked():
+    with run_dir.locked(WAIT_SECONDS if is_job() else 0):
         if config.resume:
             check_resume(config.resume, run_dir)
-            OmegaConf.to_object(config)  # checks pause_at
+            run_config = load_to_resume(config, run_dir)
         else:
-            create_run(config, run_dir)
+            run_config = create_run(config, run_dir)
         result = run_dir.load_result()
-        if is_finished(result, config.pause_at) and result["stopped_by"] != StopReason.MAX_MINUTES:
+        if is_finished(result, config.pause_at) and result.get("stopped_by") != StopReason.MAX_MINUTES:
             print(f"{run_dir.path} is {result['status']}; there is nothing left to do.", flush=True)
             return
 
         from src.training.run import run  # imports torch: not before it is needed
 
-        run(run_dir.load_config(), run_dir, config.pause_at)
+        run(run_config, run_dir, config.pause_at)
 
 
-def create_run(config: DictConfig, run_dir: RunDir) -> None:
+def create_run(config: DictConfig, run_dir: RunDir) -> RunConfig:
     """Checks the settings of a new run and writes them to its folder."""
     overrides = list(HydraConfig.get().overrides.task)
     run_config = parse_config(config, overrides)
@@ -42,11 +48,19 @@ def create_run(config: DictConfig, run_dir: RunDir) -> None:
         find_run(run_config.init.run, "init.run")
     run_dir.require_free()
     run_dir.create(run_config, HydraConfig.get().runtime.choices, named_keys(overrides))
+    return run_dir.load_config()
+
+
+def load_to_resume(config: DictConfig, run_dir: RunDir) -> RunConfig:
+    """The settings of the run in `run_dir`, with its data where data.root=... on the command line says that it lies."""
+    OmegaConf.to_object(config)  # checks pause_at
+    is_moved = any(key_of(text) == "data.root" for text in HydraConfig.get().overrides.task)
+    return moved(load_trusted_config(run_dir, config.trust), config.data.root if is_moved else None)
 
 
 def check_resume(resume: str, run_dir: RunDir) -> None:
-    """A resumed run has its own folder and its own settings; it may only be told where to pause."""
-    overrides = [text for text in HydraConfig.get().overrides.task if not text.startswith(("resume=", "pause_at="))]
+    """A resumed run has its own folder and its own settings; it may only be told where to pause, and what has moved."""
+    overrides = [text for text in HydraConfig.get().overrides.task if key_of(text) not in RESUME_SETTINGS]
     require(not overrides, f"resume={resume} continues with the run's own config; leave {' '.join(overrides)} out")
     require(
         run_dir.path.resolve() == find_run(resume, "resume").path.resolve(),
@@ -55,6 +69,7 @@ def check_resume(resume: str, run_dir: RunDir) -> None:
 
 
 def main() -> None:
+    end_with_parent()
     run_command("train", train)
 
 

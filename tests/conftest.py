@@ -26,6 +26,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from src import trust
 from src.analysis.runs import RunRecord, read_record
 from src.cli import CONFIG_DIR, register_plugins, register_resolvers
 from src.config import GROUPS, RunConfig, parse_config
@@ -50,6 +51,7 @@ Done = subprocess.CompletedProcess[str]
 
 
 def pytest_configure() -> None:
+    trust.TRUSTED += ("tests.quick",)  # the data and loggers of tests; test_trust.py leaves this out
     register_schemas()
     register_resolvers()
     register_plugins()

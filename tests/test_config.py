@@ -106,8 +106,8 @@ def test_behind_the_check_there_are_plain_values(parsed):
         (InitConfig, "images", "some", "init.images=some is not one of all, held_out"),
         (RunConfig, "seed", -1, "seed=-1 must not be negative"),
         (RunConfig, "seed", 2**63, "nor above 2**63 - 1"),
-        (RunConfig, "scheduler", {"warmup_epochs": 120}, "warmup_epochs=120 must lie in [0, trainer.epochs=120)"),
-        (RunConfig, "scheduler", {"warmup_epochs": "abc"}, "scheduler.warmup_epochs=abc must lie in"),
+        (RunConfig, "scheduler", {"warmup_epochs": 120}, "warmup_epochs=120 must be a number from 0 to below"),
+        (RunConfig, "scheduler", {"warmup_epochs": "abc"}, "scheduler.warmup_epochs=abc must be a number"),
         (TrainConfig, "pause_at", 0, "pause_at=0 must be at least 1"),
     ],
 )  # fmt: skip
@@ -154,6 +154,7 @@ OTHER_LOSS = ("loss._target_=torch.nn.MultiMarginLoss", "~loss.label_smoothing")
         (["trainer.tta_flip=true", "init.freeze=features", "init.run=some"], "trainer.tta_flip=true needs the images"),
         (["data.augment=false", "augmentation=cutmix"], "augmentation=cutmix does nothing with data.augment=false"),
         (["data.augment=false", "++augmentation.degrees=20"], "augmentation.degrees=20 does nothing with data.augment"),
+        (["data.skip_broken=true"], "data.skip_broken=true does nothing without data=folder"),
         (["data.fold=1"], "data.fold=1 does nothing without data.validation=fold"),
         (["data.mean=[0.5,0.5,0.5]"], "data.mean=[0.5,0.5,0.5] does nothing without data.normalize=true"),
         (["data.std=[0.5,0.5,0.5]"], "data.std=[0.5,0.5,0.5] does nothing without data.normalize=true"),

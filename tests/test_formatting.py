@@ -1,6 +1,6 @@
 import pytest
 
-from src.formatting import duration, format_markdown, format_table, percent
+from src.formatting import duration, format_markdown, format_table, percent, printable
 
 
 def test_columns_are_aligned():
@@ -22,3 +22,18 @@ def test_percent():
 def test_markdown_escapes_bars_and_aligns():
     table = format_markdown(("name", "n"), [("a|b", "1")], align="<>")
     assert table.splitlines() == ["| name | n |", "| --- | ---: |", "| a\\|b | 1 |"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("new\nline\ttab\r", r"new\nline\ttab\r"),
+        ("\x1b[31m\x00\x7f\x85", r"\x1b[31m\x00\x7f\x85"),
+        (b"caf\xe9".decode(errors="surrogateescape"), r"caf\udce9"),
+        ("\u202eabc\u2066\u200b\u200d\ufeff\u2028", r"\u202eabc\u2066\u200b\u200d\ufeff\u2028"),
+        ("\U000e0041", r"\U000e0041"),
+        ("Käfer 猫 🐈 C:\\x", "Käfer 猫 🐈 C:\\x"),
+    ],
+)
+def test_characters_that_cannot_be_seen_are_escaped(text, shown):
+    assert printable(text) == shown

@@ -1,4 +1,6 @@
 import json
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -35,7 +37,7 @@ def test_probabilities_are_the_models_own(command, place):
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert list(printed) == [str(place / "noise.png"), str(place / "red.png")]
-    trained = load_trained(str(place / "run"), None, "cpu")
+    trained = load_trained(str(place / "run"), None, "cpu", False)
     images = torch.stack([read_image(path, 8) for path in printed])
     expected = trained.logits(images).softmax(dim=1)
     for ranked, row in zip(printed.values(), expected, strict=True):
@@ -80,3 +82,27 @@ def test_a_name_with_brackets_is_a_file(place, monkeypatch):
     Image.new("RGB", (8, 8)).save(place / "cat[1].jpg")
     monkeypatch.chdir(place)
     assert find_images("cat[1].jpg") == ["cat[1].jpg"]
+    with pytest.raises(UserError, match=r"images=dog\[1\]\.jpg matches no file; .*; write \[\[\] for a \[ in a name"):
+        find_images("dog[1].jpg")
+
+
+def test_brackets_of_a_folder_that_exists_are_its_name(tmp_path):
+    for name in ("shots[1]/a.jpg", "shots[1]/below/b.jpg", "shots1/c.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "shots[1]" / "folder.jpg").mkdir()
+    assert find_images(f"{tmp_path}/shots[1]/*.jpg") == [f"{tmp_path}/shots[1]/a.jpg"]
+    assert find_images(f"{tmp_path}/shots[1]/*/*.jpg") == [f"{tmp_path}/shots[1]/below/b.jpg"]
+    assert find_images(f"{tmp_path}/shots[12]/*.jpg") == [f"{tmp_path}/shots1/c.jpg"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are always UTF-8 there")
+def test_strange_names_are_escaped(command, place, tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\x1b[2J.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
+    os.rename(tmp_path / "plain.png", path)
+    arguments = ("run=run", f"images={tmp_path}/*.png", "top=1")
+    table = command("predict", *arguments, cwd=place)
+    assert table.stdout.splitlines()[2].startswith(rf"{tmp_path}/\udcff\x1b[2J.png  ")
+    printed = command("predict", *arguments, "format=json", cwd=place).stdout
+    assert printed.isascii() and list(json.loads(printed)) == [path]

@@ -40,7 +40,7 @@ def test_a_run_given_twice_and_a_copy_of_its_folder_count_once(command, recorded
         (["runs=empty"], "runs=empty holds no run"),
         (["runs=runs", "metric=metrics.val.top2"], "metric=metrics.val.top2 is in no result.json of these 1 runs"),
         (["runs=runs", "direction=up"], "direction=up is not one of maximize, minimize"),
-        (["runs=runs", "hydra.run.dir=runs/0_run"], "runs/0_run holds a run; choose another hydra.run.dir"),
+        (["runs=runs", "hydra.run.dir=runs/0_run"], "runs/0_run is not empty and holds no report"),
     ],
 )
 def test_mistakes_get_one_sentence(command, recorded, tmp_path, arguments, sentence):

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from src.loggers.history_csv import HistoryCsvLogger, read_history
-from src.run_dir import is_finished
+from src.result import is_finished
 from tests.conftest import create_in, process_environment
 from tests.quick import QUICK, quick_commands, train_processes
 
@@ -72,6 +72,7 @@ def broken_run(path, config):
 
 def run_of_another_format(path, config):
     run_dir = create_in(path, config)
+    (path / "SHA256SUMS").unlink()
     run_dir.config_file.write_text(run_dir.config_file.read_text().replace("format: 1", "format: 0"))
 
 
@@ -87,7 +88,7 @@ WRONG = {
     "group without a choice": (["model=null"], "model=null names no choice"),
     "setting without its group": (["epochs=3"], "epochs is not a setting of its own: write trainer.epochs."),
     "no override at all": (["model", "deep"], "model is not an override: write group=choice"),
-    "folder that is a file": (["hydra.run.dir=wrong/file"], "File exists"),
+    "folder that is a file": (["hydra.run.dir=wrong/file"], "wrong/file exists already and is no folder"),
     "wrong type": (["trainer.epochs=many"], "trainer.epochs: Value 'many' of type 'str' could not be converted"),
     "out of range": (["data.batch_size=0"], "data.batch_size=0 must be at least 1"),
     "no such argument": (["optimizer.momentun=0.9"], "unexpected keyword argument 'momentun'; its arguments are: lr"),
@@ -102,10 +103,13 @@ WRONG = {
     "missing run": (["resume=outputs/nowhere"], "resume=outputs/nowhere is not the folder of a run"),
     "missing base": (["init.run=outputs/nowhere"], "init.run=outputs/nowhere is not the folder of a run"),
     "one class only": (["data=folder", "data.root=one"], "holds one class only (cat)"),
-    "not an image": (["data=folder", "data.root=bad"], "bad.png cannot be read as an image"),
+    "not an image": (
+        ["data=folder", "data.root=bad"],
+        "1 image cannot be read: bad/train/cat/bad.png (damaged",
+    ),
     "classes that do not fit": (["data.num_classes=7"], "data.num_classes=7, but the data set has 10 classes"),
     "too large a limit": (["data.limit=151"], "data.limit=151 is more than the 150 training images"),
-    "truncated checkpoint": (["resume=broken"], "broken/checkpoints/last.pt is damaged and cannot be read"),
+    "truncated checkpoint": (["resume=broken"], "broken/checkpoints/last.pt is damaged: it is no archive"),
     "resume and more": (["resume=broken", "seed=3"], "continues with the run's own config; leave seed=3 out"),
     "resume elsewhere": (["resume=broken", "hydra.run.dir=other"], "in the run's own folder; leave hydra.run.dir"),
     "another format": (["resume=other_format"], "has the run folder format"),
@@ -186,6 +190,7 @@ def test_a_folder_that_holds_a_run_is_left_alone(command, tmp_path):
     assert "hydra.run.dir=mine" in result["commands"][0]
 
     # Interrupted within its last evaluation a run has trained to its end, and is evaluated again.
+    (tmp_path / "mine" / "SHA256SUMS").unlink()
     (tmp_path / "mine" / "result.json").write_text(json.dumps({**result, "status": "interrupted"}))
     done = command("train", "resume=mine", cwd=tmp_path)
     assert done.returncode == 0 and "evaluating on" in done.stdout and "best checkpoint" in done.stdout

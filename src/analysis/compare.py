@@ -10,7 +10,7 @@ from typing import Any
 from src.analysis.runs import REPLICATES, RunRecord, drop_repeats, group_records
 from src.analysis.stats import Spread, compute_spread
 from src.config import GROUPS
-from src.run_dir import Status
+from src.result import Status
 
 METRIC = "metrics.val.top1"
 TEST_ACCURACY = "metrics.test.top1"
@@ -59,6 +59,7 @@ class Comparison:
     rows: tuple[SettingRow, ...]
     metric: str
     direction: str
+    unreadable: tuple[RunRecord, ...] = ()  # runs with a damaged file, which are in no row
 
     @property
     def records(self) -> list[RunRecord]:
@@ -72,6 +73,8 @@ class Comparison:
 
 def compare(records: Sequence[RunRecord], metric: str = METRIC, direction: str = "maximize") -> Comparison:
     """One row per distinct setting; rows that a search stopped early come after the others."""
+    unreadable = tuple(record for record in records if record.status == Status.UNREADABLE)
+    records = [record for record in records if record.status != Status.UNREADABLE]
     columns, varying = differing(records), _varying(records)
     rows = []
     for members in group_records(records, lambda record: [record.settings.get(name) for name in varying]):
@@ -81,7 +84,7 @@ def compare(records: Sequence[RunRecord], metric: str = METRIC, direction: str =
     # By the metric; then, as sorting is stable, unmeasured rows last, and before them those that a search stopped.
     rows.sort(key=lambda row: row.spread.mean if row.spread else 0.0, reverse=direction == "maximize")
     rows.sort(key=lambda row: (row.spread is None, row.rung != "", -row.epochs if row.rung else 0))
-    return Comparison(columns, tuple(rows), metric, direction)
+    return Comparison(columns, tuple(rows), metric, direction, unreadable)
 
 
 def measure_spread(records: Sequence[RunRecord], metric: str) -> Spread | None:

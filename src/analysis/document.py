@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from src.files import write_atomically
 from src.formatting import format_markdown
 
 if TYPE_CHECKING:  # sweeps print tables without importing Matplotlib
@@ -78,7 +79,7 @@ def save_pictures(blocks: Sequence[Block], folder: Path) -> None:
     """Writes each picture to `folder`/<name>.png."""
     for block in blocks:
         if isinstance(block, Picture):
-            (folder / f"{block.name}.png").write_bytes(block.png)
+            write_atomically(folder / f"{block.name}.png", lambda file, png=block.png: file.write(png))
 
 
 def _render(block: Block) -> tuple[str, str]:

@@ -3,39 +3,38 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from src import plots
 from src.analysis.compare import TEST_ACCURACY, Comparison, measure_gap, measure_spread, short_names
 from src.analysis.document import Block, Commands, Heading, Picture, Table
 from src.analysis.runs import Rows, RunRecord, drop_repeats
-from src.data.dataset import Classes
+from src.errors import UserError
 from src.formatting import duration, percent
 from src.metrics import confusion_matrix, per_class
-from src.run_dir import Status
+from src.predictions import Predictions, load_predictions
+from src.result import Status
 
 
 class BestRun(NamedTuple):
-    """A run with its logits (N, num_classes) float32 and labels (N,) int64 on the test set, on the CPU."""
+    """A run with its logits on the test set."""
 
     record: RunRecord
-    logits: Tensor
-    labels: Tensor
-    classes: Classes
+    predictions: Predictions
 
 
 def load_best_run(comparison: Comparison) -> BestRun | None:
-    """The best run of the best setting; None where no run was evaluated on the test set."""
-    best_of = max if comparison.direction == "maximize" else min
+    """The best run of the best setting; None where no run was evaluated on the test set.
+
+    A run whose logits cannot be read leaves its place to the next, with a line on the terminal.
+    """
+    sign = -1 if comparison.direction == "maximize" else 1
     for row in comparison.rows:
         measured = [record for record in row.records if record.metric(comparison.metric) is not None]
         measured = [record for record in measured if record.run_dir.test_logits_file.exists()]
-        if measured:
-            best = best_of(measured, key=lambda record: record.metric(comparison.metric))
-            saved = torch.load(best.run_dir.test_logits_file, map_location="cpu", weights_only=True)
-            classes = Classes(**{name: tuple(values) for name, values in saved["classes"].items()})
-            return BestRun(best, saved["logits"], saved["labels"], classes)
+        for record in sorted(measured, key=lambda record: sign * record.metric(comparison.metric)):
+            try:
+                return BestRun(record, load_predictions(record.run_dir.test_logits_file))
+            except UserError as error:
+                print(f"the mistakes of {record.run_dir.path} cannot be shown: {error}", flush=True)
     return None
 
 
@@ -97,10 +96,11 @@ def show_mistakes(best: BestRun | None) -> list[Block]:
     """The confusion matrix of the best run, its hardest classes, and the pairs of classes that it confuses most."""
     if best is None:
         return []
-    names = [name.replace("_", " ") for name in best.classes.names]
-    matrix = confusion_matrix(best.logits.argmax(dim=1), best.labels, len(names))
+    logits, labels, classes = best.predictions
+    names = [name.replace("_", " ") for name in classes.names]
+    matrix = confusion_matrix(logits.argmax(dim=1), labels, len(names))
     hardest = []
-    for row in per_class(matrix, best.classes)[:10]:
+    for row in per_class(matrix, classes)[:10]:
         taken_for = f"{row.most_confused_with} ({percent(row.confused_share)})"
         cells = (row.name, row.superclass, percent(row.recall), taken_for)
         hardest.append([cell.replace("_", " ") for cell in cells])
@@ -111,7 +111,7 @@ def show_mistakes(best: BestRun | None) -> list[Block]:
     return [
         Heading("Mistakes of the best run"),
         f"{best.record.run_dir.path}: {percent(best.record.metric(TEST_ACCURACY))} on the test set.",
-        Picture("confusion_matrix", "Confusion matrix of the test images.", plots.plot_confusion(matrix, best.classes)),
+        Picture("confusion_matrix", "Confusion matrix of the test images.", plots.plot_confusion(matrix, classes)),
         "The classes with the lowest recall:",
         Table(("class", "superclass", "recall", "most often taken for"), hardest, "<<><"),
         "The pairs of classes most often confused:",

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from src.config import RunConfig
-from src.errors import require
+from src.errors import UserError, require
 from src.loggers.base import Row
 from src.loggers.history_csv import read_history
-from src.run_dir import RunDir, Status
+from src.result import Status
+from src.run_dir import RunDir
 
 REPLICATES = ("seed", "data.fold")  # these repeat a setting; they are no settings to compare
 
@@ -59,12 +60,15 @@ def collect(paths: Iterable[str | Path]) -> list[RunRecord]:
 
 
 def read_record(run_dir: RunDir) -> RunRecord:
-    """Raises UserError where config.yaml or result.json cannot be read."""
-    config, result = run_dir.load_config(), run_dir.load_result()
+    """The run as its folder tells it; where a file is damaged, an unreadable record without settings, with a reason."""
+    try:
+        config, result = run_dir.load_config(), run_dir.load_result()
+        history = read_history(run_dir.history_file) if run_dir.history_file.exists() else []
+    except UserError as error:
+        return RunRecord(run_dir, RunConfig(), {}, {}, [], Status.UNREADABLE, str(error), 0, 0.0)
     status, reason = Status(result.get("status", Status.WAITING)), result.get("reason") or ""
     if status == Status.RUNNING and not run_dir.is_locked():
         status, reason = Status.KILLED, "the process ended without a message: it was killed, or the machine went down"
-    history = read_history(run_dir.history_file) if run_dir.history_file.exists() else []
     last = history[-1] if history else {}  # newer than result.json while a run trains and after it was killed
     epochs = max(result.get("epochs", 0), last.get("epoch", 0))
     seconds = max(result.get("seconds", 0.0), last.get("seconds") or 0.0)

@@ -9,10 +9,11 @@ from src.analysis.compare import Comparison, SettingRow, count_repeats, describe
 from src.analysis.document import Table, to_markdown
 from src.analysis.runs import RunRecord
 from src.analysis.stats import format_spread
+from src.files import write_text
 from src.formatting import duration, format_table
-from src.run_dir import write_text
 
 FRACTIONS = ("top1", "top5", "superclass")
+SWEEP_TABLE = "sweep.csv"
 EVENTS_SUFFIX = ".sweep"  # of the table's TensorBoard file: no other event file is replaced
 
 
@@ -27,7 +28,7 @@ def write_sweep(comparison: Comparison, folder: Path) -> None:
     from torch.utils.tensorboard import SummaryWriter  # imports torch
 
     markdown = to_markdown(sweep_blocks(comparison))
-    write_text(folder / "sweep.csv", sweep_csv(comparison))
+    write_text(folder / SWEEP_TABLE, sweep_csv(comparison))
     write_text(folder / "sweep.md", markdown)
     for events in folder.glob(f"events.out.tfevents.*{EVENTS_SUFFIX}"):
         events.unlink()
@@ -48,6 +49,10 @@ def sweep_csv(comparison: Comparison) -> str:
         folders = " ".join(record.run_dir.path.name for record in row.records)
         cells = [*map(format_value, row.settings.values()), comparison.metric, *numbers]
         writer.writerow([*cells, row.epochs, row.seconds, row.status, reasons, folders])
+    for record in comparison.unreadable:
+        blanks = [""] * len(comparison.columns)
+        facts = [record.status, record.reason, record.run_dir.path.name]
+        writer.writerow([*blanks, comparison.metric, "", "", "", 0, "", "", *facts])
     return text.getvalue()
 
 
@@ -64,7 +69,10 @@ def search_lines(comparison: Comparison) -> str:
 
 def sweep_blocks(comparison: Comparison) -> list[Table | str]:
     """The table, notes on it, and the runs that are not completed."""
-    unfinished = [(record.run_dir.path.name, record.status, record.reason or "-") for record in comparison.unfinished]
+    unfinished = [
+        (record.run_dir.path.name, record.status, record.reason or "-")
+        for record in [*comparison.unfinished, *comparison.unreadable]
+    ]
     table = Table(("not completed", "status", "reason"), unfinished, "<<<")
     return [*setting_blocks(comparison), *([table] if unfinished else [])]
 

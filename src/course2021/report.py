@@ -11,7 +11,7 @@ from src.analysis.sweep_table import search_lines, setting_blocks
 from src.course2021.claims import judge, judge_overfitting
 from src.course2021.experiments import CLAIMS, EXPERIMENTS
 from src.formatting import duration, percent
-from src.run_dir import Status
+from src.result import Status
 
 
 def select_experiments(records: Sequence[RunRecord]) -> Rows:

@@ -3,10 +3,16 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
+
+from src.errors import require
+
+CLASSES_SHAPE = {"names": [str], "superclass_names": [str], "superclass_of": [int]}  # of `asdict(Classes)`
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,15 @@ class Classes:
         parent = {name: superclass_names.index(group) for group, names in groups.items() for name in names}
         names = tuple(sorted(parent))
         return Classes(names, superclass_names, tuple(parent[name] for name in names))
+
+    @staticmethod
+    def from_saved(saved: dict[str, Any], path: Path) -> "Classes":
+        """From a dict of CLASSES_SHAPE that the file `path` holds. Raises UserError where its parts do not fit."""
+        classes = Classes(**{name: tuple(saved[name]) for name in CLASSES_SHAPE})
+        parents, count = classes.superclass_of, len(classes.superclass_names)
+        fits = len(parents) in (0, len(classes.names)) and all(0 <= parent < count for parent in parents)
+        require(bool(classes.names) and fits, f"{path} is damaged: its class names and superclasses do not fit")
+        return classes
 
     def by_superclass(self) -> list[int]:
         """All labels, the classes of one superclass next to each other."""

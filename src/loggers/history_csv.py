@@ -2,11 +2,14 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from src.checksums import verify_checksum
+from src.errors import UserError
+from src.files import read_text, write_text
 from src.loggers.base import Logger, Row, RunStart
-from src.run_dir import write_text
 
 COLUMNS = (
     "epoch",  # completed, from 1
@@ -44,12 +47,25 @@ def write_history(path: Path, rows: Sequence[Row]) -> None:
 
 
 def read_history(path: Path) -> list[Row]:
-    """The rows of a history.csv as numbers; None for what is empty."""
-    with path.open(newline="") as file:
-        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    """The rows of a history.csv as numbers; None for what is empty. Raises UserError where the file is damaged."""
+    verify_checksum(path)
+    text = read_text(path)
+    try:
+        header, *lines = list(csv.reader(io.StringIO(text))) or [[]]
+        if tuple(header) != COLUMNS:
+            raise ValueError(f"its first line is not {','.join(COLUMNS)}")
+        rows = [dict(zip(COLUMNS, map(_number, cells), strict=True)) for cells in lines]
+        if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+            raise ValueError("its epochs are not 1, 2, 3, ...")
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}); a resumed run writes it anew.") from error
+    return rows
 
 
 def _number(text: str) -> int | float | None:
     if not text:
         return None
-    return int(text) if text.isdigit() else float(text)
+    number = int(text) if text.isdecimal() and text.isascii() else float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number

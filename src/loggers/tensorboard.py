@@ -3,7 +3,9 @@
 TensorBoard opens the first two groups of tags in alphabetical order, so these are `accuracy` and `loss`.
 """
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -18,6 +20,7 @@ from src.loggers.base import Logger, Row, RunStart
 from src.metrics import Metrics
 from src.plots import image_grid
 
+SUFFIX = ".run"  # of a run's event files: no other event file is replaced
 TAGS = {
     "accuracy/train": "train_top1",
     "accuracy/val": "val_top1",
@@ -44,8 +47,13 @@ COLUMNS = (
 class TensorBoardLogger(Logger):
     def on_run_start(self, run: RunStart) -> None:
         self.run = run
-        next_epoch = len(run.history) + 1  # what was written for it and later epochs is dropped: it is done again
-        self.writer = SummaryWriter(str(run.run_dir.path), purge_step=next_epoch if run.history else 0)
+        folder, next_epoch = run.run_dir.path, len(run.history) + 1
+        if not run.history:  # a start that was killed before its first epoch left texts and pictures: all come again
+            for events in folder.glob(f"events.out.tfevents.*{SUFFIX}"):
+                events.unlink()
+        threading.excepthook = _say_nothing_of_files
+        # what was written for the next epoch and later ones is dropped: it is done again
+        self.writer = SummaryWriter(str(folder), purge_step=next_epoch if run.history else 0, filename_suffix=SUFFIX)
         if run.history:
             return
         self.writer.add_custom_scalars(LAYOUT)
@@ -55,24 +63,42 @@ class TensorBoardLogger(Logger):
 
     def on_epoch_end(self, history: Sequence[Row], is_best: bool) -> None:
         row = history[-1]
-        for tag, name in TAGS.items():
-            if row[name] is not None:
-                self.writer.add_scalar(tag, row[name], row["epoch"])
-        self.writer.flush()
+        with self._telling():
+            for tag, name in TAGS.items():
+                if row[name] is not None:
+                    self.writer.add_scalar(tag, row[name], row["epoch"])
+            self.writer.flush()
 
     def on_run_end(self, history: Sequence[Row], metrics: Mapping[str, Metrics], figures: Mapping[str, Figure]) -> None:
         """The final numbers stand at the step after the last epoch, so that a resumed run drops them."""
         step = len(history) + 1
         numbers = {"test/accuracy": metrics["test"].top1, "test/loss": metrics["test"].loss}
-        for event in hparam_events(self.run, numbers):
-            self.writer._get_file_writer().add_summary(event)  # `add_hparams` makes a run of its own in TensorBoard
-        for tag, value in numbers.items():
-            self.writer.add_scalar(tag, value, step)
-        if "confusion_matrix" in figures:
-            self.writer.add_figure("predictions/confusion_matrix", figures["confusion_matrix"], step)
+        with self._telling():
+            for event in hparam_events(self.run, numbers):
+                self.writer._get_file_writer().add_summary(event)  # `add_hparams` makes a run of its own in TensorBoard
+            for tag, value in numbers.items():
+                self.writer.add_scalar(tag, value, step)
+            if "confusion_matrix" in figures:
+                self.writer.add_figure("predictions/confusion_matrix", figures["confusion_matrix"], step)
+            self.writer.flush()
 
     def close(self) -> None:
-        self.writer.close()
+        with self._telling():
+            self.writer.close()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Names the file of an OSError: the writer's thread meets it, and the next call here raises it."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"{self.run.run_dir.path}/events.out.tfevents...") from error
+
+
+def _say_nothing_of_files(arguments: threading.ExceptHookArgs) -> None:
+    """Instead of the traceback of the writer's thread, whose OSError is raised here too."""
+    if not issubclass(arguments.exc_type, OSError):
+        threading.__excepthook__(arguments)
 
 
 def hparam_events(run: RunStart, metrics: Mapping[str, float]) -> tuple[Summary, Summary, Summary]:

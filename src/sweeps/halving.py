@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 
 from src.errors import require
-from src.run_dir import Status
+from src.result import Status
 from src.sweeps.sweep import Job, Sweep
 
 Candidate = Sequence[Job]  # one job for each of its seeds and folds

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from omegaconf import DictConfig, open_dict
 
 from src.analysis.compare import DIRECTIONS, Comparison, compare
 from src.analysis.runs import RunRecord, differences, flatten, read_record
-from src.analysis.sweep_table import sweep_text, write_sweep
+from src.analysis.sweep_table import SWEEP_TABLE, sweep_text, write_sweep
 from src.config import RunConfig, parse_config
-from src.errors import require, require_choice
+from src.errors import UserError, require, require_choice
 from src.overrides import exact_command, named_keys, quote_override, shell_override
-from src.run_dir import RunDir, find_run, is_finished, relative
+from src.result import Status, is_finished
+from src.run_dir import RunDir, find_run, relative
 
 METRIC_NAME = re.compile(r"metrics\.(train|val|test)\.(loss|top1|top5|superclass)")
 
@@ -72,6 +74,7 @@ class Sweep:
         `swept` are the keys that name the folders. Raises UserError for the first job that is invalid, or whose
         folder holds a run of other settings; nothing is written before all have passed.
         """
+        require_own_folder(self.folder, [folder_name(n, each, swept) for n, each in enumerate(settings)])
         prepared = []
         for number, overrides in enumerate(settings):
             composed = self.loader.load_sweep_config(self.config, list(overrides))
@@ -89,12 +92,16 @@ class Sweep:
     def launch(self, jobs: Sequence[Job], pause_at: int | None = None) -> None:
         """Trains the jobs to their end, or to the end of epoch `pause_at`, each by resuming its folder."""
         batch = []
-        for path, result in ((job.run_dir.path, job.run_dir.load_result()) for job in jobs):
-            if is_finished(result, pause_at):
-                print(f"{path} is {result['status']}; there is nothing left to do.", flush=True)
+        for path, record in ((job.run_dir.path, job.record()) for job in jobs):
+            if record.status == Status.UNREADABLE:
+                print(f"error: {record.reason}", file=sys.stderr, flush=True)
+                continue
+            if is_finished(record.result, pause_at):
+                print(f"{path} is {record.status}; there is nothing left to do.", flush=True)
                 continue
             overrides = [quote_override("resume", path), quote_override("hydra.sweep.dir", self.folder)]
-            overrides.append(quote_override("hydra.sweep.subdir", path.name))
+            # trusted: `prepare` found the folder's config equal to that of the command line
+            overrides += [quote_override("hydra.sweep.subdir", path.name), "trust=true"]
             batch.append([*overrides, *([f"pause_at={pause_at}"] if pause_at else [])])
         size = self.max_batch_size or max(1, len(batch))
         for first in range(0, len(batch), size):
@@ -120,11 +127,12 @@ class Sweep:
         print(f"\n{sweep_text(comparison)}\n\nthe table is in {self.folder}/sweep.md and sweep.csv", flush=True)
         if footer:
             print(f"\n{footer(comparison)}", flush=True)
-        if comparison.unfinished or cut_short:
+        unfinished = len(comparison.unfinished) + len(comparison.unreadable)
+        if unfinished or cut_short:
             typed = [text for text in shlex.split(exact_command()) if not text.startswith("hydra.sweep.dir=")]
             again = f"{shlex.join(typed)} {shell_override('hydra.sweep.dir', self.folder)}"
             print(f"to continue with what is not completed:\n  {again}", flush=True)
-        return len(comparison.unfinished)
+        return unfinished
 
     def _parse(self, composed: DictConfig, overrides: Sequence[str]) -> RunConfig:
         """The checked settings of one job."""
@@ -142,11 +150,29 @@ class Sweep:
         return config
 
 
+def require_own_folder(folder: Path, job_names: Sequence[str]) -> None:
+    """Raises UserError where `folder` holds anything but this sweep: a run, other runs, files of the user's."""
+    require(
+        not RunDir(folder).config_file.exists(), f"{folder} holds a run, not a sweep; choose another hydra.sweep.dir"
+    )
+    present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    is_sweep = SWEEP_TABLE in present or any(name in present for name in job_names)
+    require(
+        is_sweep or not present,
+        f"{folder} is not empty and holds no sweep ({', '.join(present[:3])}{' ...' * (len(present) > 3)}); choose a "
+        "new folder with hydra.sweep.dir",
+    )
+
+
 def require_same(run_dir: RunDir, config: RunConfig) -> None:
     """Raises UserError where the folder holds a run of other settings than `config`."""
     if not run_dir.config_file.exists():
         return
-    others = differences(flatten(run_dir.load_config()), flatten(config))
+    try:
+        own = run_dir.load_config()
+    except UserError as error:
+        raise UserError(f"{error} Remove that folder to train the job anew.") from error
+    others = differences(flatten(own), flatten(config))
     require(
         not others,
         f"{run_dir.path} holds a run of other settings ({', '.join(others)}); choose another hydra.sweep.dir, or start "

@@ -4,18 +4,45 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import FrameType
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
 from src.cli import SRC
 from src.errors import Interrupted
 from src.overrides import COMMAND, exact_command
 
+LIFELINE = "CIFARLAB_LIFELINE"  # the environment variable with a pipe's number: it ends when the sweep's process ends
+
+
+def is_job() -> bool:
+    """Whether this run is a job of a sweep, in the sweep's own process or in one that it started."""
+    return COMMAND in os.environ or HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def end_with_parent() -> None:
+    """In a process that a sweep started: ends it, everything saved, as soon as the sweep's process has been killed."""
+    pipe = os.environ.pop(LIFELINE, None)
+    if pipe is None:
+        return
+
+    def wait_and_end() -> None:
+        os.read(int(pipe), 1)  # nothing is ever written: it returns when the other end is closed
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait_and_end, daemon=True).start()
+
 
 class ProcessPool:
-    """Runs commands `python -m src.train ...`, `num_processes` at a time; their output goes to their runs' logs."""
+    """Runs commands `python -m src.train ...`, `num_processes` at a time; their output goes to their runs' logs.
+
+    They end when this process is killed.
+    """
 
     def __init__(self, num_processes: int) -> None:
         self.num_processes = num_processes
@@ -30,10 +57,13 @@ class ProcessPool:
         """
         stop_signals = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self._pass_on) for number in stop_signals}
+        self.lifeline, other_end = os.pipe()
         try:
             with ThreadPoolExecutor(self.num_processes) as threads:
                 list(threads.map(self._run_one, jobs))
         finally:
+            os.close(self.lifeline)
+            os.close(other_end)
             for number, handler in before.items():
                 signal.signal(number, handler)
         if self.signals:
@@ -44,9 +74,11 @@ class ProcessPool:
             return
         process = subprocess.Popen(
             [sys.executable, "-m", "src.train", *overrides],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            pass_fds=(self.lifeline,),
             env=self._environment(),
             process_group=0,  # a terminal's Ctrl-C reaches it through this process, and so only once
         )
@@ -72,4 +104,5 @@ class ProcessPool:
         """Threads are shared out among the processes, unless the environment says how many each has."""
         threads = str(max(1, (os.cpu_count() or 1) // self.num_processes))
         path = os.pathsep.join(filter(None, [str(SRC.parent), os.environ.get("PYTHONPATH")]))
-        return {"OMP_NUM_THREADS": threads, **os.environ, "PYTHONPATH": path, COMMAND: exact_command()}
+        own = {"PYTHONPATH": path, COMMAND: exact_command(), LIFELINE: str(self.lifeline)}
+        return {"OMP_NUM_THREADS": threads, **os.environ, **own}

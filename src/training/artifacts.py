@@ -5,22 +5,22 @@ import io
 from collections.abc import Callable
 from dataclasses import asdict
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from src import plots
 from src.data.split import Splits
+from src.files import write_text
 from src.loggers.base import Row
 from src.metrics import confusion_matrix, per_class
-from src.run_dir import RunDir, write_atomically, write_text
+from src.predictions import Predictions, save_predictions
+from src.run_dir import RunDir
 from src.training.messages import log
 
 
-def save_predictions(run_dir: RunDir, logits: Tensor, splits: Splits) -> None:
-    """Writes test_logits.pt, with labels and class names, and per_class.csv, hardest class first."""
-    content = {"logits": logits.clone(), "labels": splits.test.labels, "classes": asdict(splits.classes)}
-    write_atomically(run_dir.test_logits_file, lambda file: torch.save(content, file))
+def save_test_results(run_dir: RunDir, logits: Tensor, splits: Splits) -> None:
+    """Writes test_logits.pt, and per_class.csv, hardest class first."""
+    save_predictions(run_dir.test_logits_file, Predictions(logits, splits.test.labels, splits.classes))
     rows = per_class(_confusion(logits, splits), splits.classes)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(asdict(rows[0])), lineterminator="\n")
@@ -50,7 +50,9 @@ def save_figures(
         try:
             figure = plot()
             plots.save(figure, path)
-        except Exception as error:  # whatever a font or a full disk may raise
+        except OSError:  # a full disk: the run fails, and a resume draws again
+            raise
+        except Exception as error:  # whatever a font may raise
             log.warning(f"{path} could not be drawn: {' '.join(str(error).split())}")
             continue
         figures[name] = figure

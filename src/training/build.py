@@ -1,5 +1,6 @@
 """From settings to what they describe: data, model, loader, optimizer, schedule."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -9,10 +10,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from src.config import RunConfig
 from src.data.augment import Augmentation
-from src.data.dataset import LabeledImages
+from src.data.dataset import ImageDataset, LabeledImages, fingerprint
 from src.data.loader import BatchPlan, DeviceLoader, PerImageLoader
 from src.data.split import Splits
 from src.errors import UserError, require
+from src.loggers.base import Logger
 from src.optim.build import parameter_groups
 from src.targets import build, call
 from src.training.device import Placement
@@ -24,13 +26,24 @@ NUM_INIT_IMAGES = 5000  # enough images to estimate the statistics from which a 
 
 def load_splits(config: RunConfig) -> Splits:
     """Reads the data set and splits it. Raises UserError where it has other classes than data.num_classes says."""
-    dataset = build(config.data.source, "data.source").resized(config.data.image_size)
+    dataset = build(config.data.source, "data.source")
+    require(
+        isinstance(dataset, ImageDataset),
+        f"data.source ({config.data.source['_target_']}) returns a {type(dataset).__name__}, not an ImageDataset of "
+        "src.data.dataset",
+    )
+    dataset = dataset.resized(config.data.image_size)
     found, expected = len(dataset.classes.names), config.data.num_classes
     require(
         expected in (None, found),
         f"data.num_classes={expected}, but the data set has {found} classes; leave data.num_classes out",
     )
     return split_as_configured(dataset, config)
+
+
+def fingerprint_of(splits: Splits) -> str:
+    """A hash of all images and labels and of their split."""
+    return fingerprint(splits.train, splits.validation, splits.test)
 
 
 def build_model(config: RunConfig, num_classes: int, placement: Placement) -> nn.Module:
@@ -41,7 +54,10 @@ def build_model(config: RunConfig, num_classes: int, placement: Placement) -> nn
     """
     torch.manual_seed(config.seed)
     found = {"num_classes": num_classes} if config.model.get("num_classes", 0) is None else {}
-    model = placement.place(build(config.model, "model", **found))
+    model = build(config.model, "model", **found)
+    target = config.model["_target_"]
+    require(isinstance(model, nn.Module), f"model ({target}) is a {type(model).__name__}, not a torch.nn.Module")
+    model = placement.place(model)
     was_training = model.training
     size = config.data.image_size
     with torch.no_grad():
@@ -55,9 +71,11 @@ def build_model(config: RunConfig, num_classes: int, placement: Placement) -> nn
                     f"images of {pixels} pixels beside those of {size}; choose larger ones."
                 ) from error
     model.train(was_training)
+    returned = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else type(output).__name__
     require(
-        output.shape == (1, num_classes),
-        f"model returns {tuple(output.shape[1:])} outputs per image; the data has {num_classes} classes",
+        isinstance(output, torch.Tensor) and output.shape == (1, num_classes),
+        f"model ({target}) returns {returned} for an image; the data has {num_classes} classes, so it must return a "
+        f"tensor of {num_classes} logits",
     )
     return model
 
@@ -97,6 +115,13 @@ def build_loader(
     )
     augmentation = build(config.augmentation, "augmentation") if data.augment else Augmentation()
     if isinstance(augmentation, Augmentation):
+        smallest = min([data.image_size, *(size for _, size in trainer.progressive_resizing)])
+        for step in augmentation.modules():
+            pixels = getattr(step, "pixels", 0)
+            require(
+                pixels < smallest,
+                f"augmentation.pixels={pixels} must be smaller than the images, which have {smallest} pixels",
+            )
         return DeviceLoader(train, plan, device, augmentation.alternates_flip), augmentation
     return PerImageLoader(train, plan, device, augmentation, data.workers), Augmentation()
 
@@ -104,18 +129,35 @@ def build_loader(
 def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:
     """The optimizer of all trainable weights."""
     groups = parameter_groups(model, config.trainer.decay_norms_and_biases)
-    return call(config.optimizer, "optimizer", build(config.optimizer, "optimizer"), groups)
+    optimizer = call(config.optimizer, "optimizer", build(config.optimizer, "optimizer"), groups)
+    require(
+        isinstance(optimizer, Optimizer),
+        f"optimizer ({config.optimizer['_target_']}) is a {type(optimizer).__name__}, not a torch.optim.Optimizer",
+    )
+    return optimizer
 
 
 def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: int) -> LambdaLR:
     """Multiplies the learning rates, at every step, by the schedule's value at that point of the run."""
     epochs = config.trainer.epochs
     schedule: Callable[[float, int], float] = build(config.scheduler, "scheduler")
-    for epoch in (0.0, epochs / 2, float(epochs)):
-        call(config.scheduler, "scheduler", schedule, epoch, epochs)  # its mistakes show now, not at the last step
+    for epoch in (0.0, epochs / 2, float(epochs)):  # its mistakes show now, not at the last step
+        factor = call(config.scheduler, "scheduler", schedule, epoch, epochs)
+        require(
+            isinstance(factor, int | float) and math.isfinite(factor) and factor >= 0,
+            f"scheduler ({config.scheduler['_target_']}) returns {factor} for epoch {epoch:g}, no factor of 0 or more",
+        )
     return call(
         config.scheduler, "scheduler", LambdaLR, optimizer, lambda step: schedule(step / steps_per_epoch, epochs)
     )
+
+
+def build_loggers(config: RunConfig) -> list[Logger]:
+    loggers = [build(node, f"logger.{name}") for name, node in config.logger.items()]
+    for name, logger in zip(config.logger, loggers, strict=True):
+        kind = type(logger).__name__
+        require(isinstance(logger, Logger), f"logger.{name} is a {kind}, not a subclass of src.loggers.base.Logger")
+    return loggers
 
 
 def _blank_image(size: int, placement: Placement) -> torch.Tensor:

@@ -3,22 +3,48 @@
 `save_checkpoint` lists what is saved, `restore` what is restored.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
-from src.errors import UserError, require
-from src.run_dir import write_atomically
+from src.data.dataset import CLASSES_SHAPE, Classes
+from src.errors import UserError, first_line, require
+from src.run_dir import RunDir
+from src.tensor_file import load_tensors, require_finite, save_tensors
 from src.training.inference import Classifier
+from src.training.messages import log
 
 if TYPE_CHECKING:
     from src.training.trainer import Trainer
 
+SHAPE = {
+    "model": {str: Tensor},
+    "base": (str, None),
+    "optimizer": {"state": dict, "param_groups": [dict]},
+    "scheduler": dict,
+    "scaler": dict,
+    "random": {"cpu": Tensor, "cuda": [Tensor]},
+    "classes": CLASSES_SHAPE,
+    "fingerprint": str,
+    "meter": {"loss_sum": float, "correct": int, "images": int, "seconds": float},
+    "epoch": int,
+    "batch": int,
+    "step": int,
+    "seconds": float,
+    "lr": float,
+    "best_top1": (float, None),
+    "best_epoch": int,
+    "history": [{str: (float, None)}],
+}
 
-def save_checkpoint(path: Path, trainer: "Trainer") -> None:
-    """Writes `model` (the plain state dict), `optimizer`, `epoch`, `step` and the rest to `path`."""
+
+def save_checkpoint(run_dir: RunDir, name: str, trainer: "Trainer") -> None:
+    """Writes the checkpoint `last` or `best`; the `last` before becomes `previous`, in case the disk damages a file."""
     content = {
         "model": trainer.classifier.trained_state(),
         "base": trainer.classifier.frozen_hash,
@@ -31,61 +57,126 @@ def save_checkpoint(path: Path, trainer: "Trainer") -> None:
         "meter": trainer.meter.state_dict(),
         **asdict(trainer.state),
     }
-    path.parent.mkdir(exist_ok=True)
-    write_atomically(path, lambda file: torch.save(content, file))
+    if name == "last":
+        _keep_previous(run_dir)
+    save_tensors(run_dir.checkpoint(name), content)
 
 
 def restore(content: dict[str, Any], trainer: "Trainer") -> None:
     """Brings the trainer and torch's global generators into the state of a checkpoint.
 
-    Raises UserError where the data, or the frozen part's base run, has changed since.
+    Raises UserError where the data, or the frozen part's base run, has changed since, and where the checkpoint is not
+    one of this network and optimizer.
     """
-    if content["fingerprint"] != trainer.fingerprint:
-        raise UserError(
-            f"the data has changed since {trainer.run_dir.path} began (fingerprint {trainer.fingerprint} instead of "
-            f"{content['fingerprint']}); restore what data.root held, or start a new run."
-        )
+    require_same_data(content, trainer.fingerprint, trainer.run_dir)
     require_same_base(content, trainer.classifier, trainer.config.init.run)
-    trainer.classifier.load_trained_state(content["model"])
-    trainer.optimizer.load_state_dict(content["optimizer"])
-    trainer.scheduler.load_state_dict(content["scheduler"])
+    with _explained("network", trainer):
+        trainer.classifier.load_trained_state(content["model"])
+    with _explained("optimizer", trainer):
+        require_same_settings(content["optimizer"]["param_groups"], trainer.optimizer.param_groups)
+        trainer.optimizer.load_state_dict(content["optimizer"])
+    with _explained("schedule", trainer):
+        trainer.scheduler.load_state_dict(content["scheduler"])
     if content["scaler"]:  # empty for a run that began in another precision
-        trainer.scaler.load_state_dict(content["scaler"])
-    torch.set_rng_state(content["random"]["cpu"])
-    if len(content["random"]["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(content["random"]["cuda"])
+        with _explained("precision", trainer):
+            trainer.scaler.load_state_dict(content["scaler"])
+    with _explained("random state", trainer):
+        torch.set_rng_state(content["random"]["cpu"])
+        if len(content["random"]["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(content["random"]["cuda"])
     trainer.meter.load_state_dict(content["meter"])
     for entry in fields(trainer.state):
         setattr(trainer.state, entry.name, content[entry.name])
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU. Raises UserError where it is missing or damaged."""
-    require(path.is_file(), f"{path} does not exist: the run has not reached that checkpoint")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling a damaged file may raise anything
-        raise UserError(_damaged(path, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")) from error
-    if not isinstance(content, dict) or not {"model", "optimizer", "epoch", "step"} <= content.keys():
-        raise UserError(_damaged(path, "it is not a checkpoint of a run"))
+    """The content of a checkpoint, on the CPU.
+
+    Raises UserError where it is missing or damaged, or where a weight is not finite.
+    """
+    require(path.exists(), f"{path} does not exist: the run has not reached that checkpoint")
+    other = path.with_name("best.pt" if path.stem == "last" else "last.pt")
+    advice = f"copy {other} over it, or train again in another folder"
+    content = load_tensors(path, SHAPE, advice)
+    require_finite(content["model"], path, advice)
+    Classes.from_saved(content["classes"], path)
     return content
+
+
+def load_last(run_dir: RunDir) -> dict[str, Any]:
+    """The checkpoint from which a run continues: the last, or the one before it where the last is damaged.
+
+    Raises UserError where both are, and where the best one is: the end of the run would need it.
+    """
+    try:
+        content = load_checkpoint(run_dir.checkpoint("last"))
+    except UserError as error:
+        if not run_dir.checkpoint("previous").exists():
+            raise
+        content = load_checkpoint(run_dir.checkpoint("previous"))
+        log.warning(
+            f"WARNING: {error} The run continues from the checkpoint before it, {run_dir.checkpoint('previous')} "
+            f"(epoch {content['epoch']}, batch {content['batch']})."
+        )
+    best = run_dir.checkpoint("best")
+    if best.exists():
+        try:
+            load_checkpoint(best)
+        except UserError as error:
+            raise UserError(
+                f"{str(error).partition(';')[0]}; the end of the run would need it: restore it, or remove it to have "
+                "the best of the remaining epochs evaluated, or the last where none is better."
+            ) from error
+    return content
+
+
+def require_same_data(content: dict[str, Any], fingerprint: str, run_dir: RunDir) -> None:
+    """Raises UserError where the data is not that of the checkpoint."""
+    require(
+        content["fingerprint"] == fingerprint,
+        f"the data is not that on which {run_dir.path} was trained (fingerprint {fingerprint} instead of "
+        f"{content['fingerprint']}); name the folder that holds it with data.root=..., or start a new run",
+    )
 
 
 def require_same_base(content: dict[str, Any], classifier: Classifier, base: str | None) -> None:
     """Raises UserError where the frozen part no longer has the weights over which the checkpoint was trained."""
     require(
-        content.get("base") == classifier.frozen_hash,
+        content["base"] == classifier.frozen_hash,
         f"the weights of init.run={base} have changed since this run was trained over them; restore its checkpoints, "
         "or train again over it in another folder",
     )
 
 
-def _damaged(path: Path, reason: str) -> str:
-    other = path.with_name("best.pt" if path.stem == "last" else "last.pt")
-    return (
-        f"{path} is damaged and cannot be read ({reason.rstrip(': ')}); copy {other} over it, or train again in "
-        "another folder."
-    )
+def require_same_settings(saved: list[dict[str, Any]], groups: list[dict[str, Any]]) -> None:
+    """Raises ValueError where the parameter groups of an optimizer have other settings, as another optimizer's have."""
+    names, saved_names = ([sorted(group) for group in each] for each in (groups, saved))
+    if names != saved_names:
+        raise ValueError("it holds the state of another optimizer")
+
+
+def _keep_previous(run_dir: RunDir) -> None:
+    """Gives the last checkpoint a second name, which it keeps when another one takes the name `last`."""
+    last, previous = run_dir.checkpoint("last"), run_dir.checkpoint("previous")
+    if not last.exists():
+        return
+    previous.unlink(missing_ok=True)
+    try:
+        previous.hardlink_to(last)
+    except OSError:  # a file system without hard links: a copy would cost as much as a save, so there is none
+        return
+
+
+@contextmanager
+def _explained(part: str, trainer: "Trainer") -> Iterator[None]:
+    """Turns whatever PyTorch raises for a state that does not fit into one sentence."""
+    try:
+        yield
+    except Exception as error:
+        raise UserError(
+            f"the checkpoint of {trainer.run_dir.path} does not fit the {part} that {trainer.run_dir.config_file} "
+            f"describes: {first_line(error).rstrip('.:')}; restore both from the same run, or train again."
+        ) from error
 
 
 def _random_state() -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
 from src.config import RunConfig
-from src.errors import Interrupted
+from src.errors import Interrupted, UserError, explain_os_error
 from src.loggers.base import Logger, RunStart
 from src.overrides import exact_command
-from src.run_dir import RunDir, Status
+from src.result import Status
+from src.run_dir import RunDir
 from src.training.messages import explain_failure, log, resume_command
 
 
@@ -31,19 +32,40 @@ def record_status(run_dir: RunDir, config: RunConfig) -> Iterator[None]:
     except Exception as error:
         explained = explain_failure(error, config)
         reason = str(explained or f"{type(error).__name__}: {error}")
-        if run_dir.load_result()["status"] == Status.RUNNING:  # else the result was complete before
-            run_dir.update_result(status=Status.FAILED, reason=reason)
+        _record_end(run_dir, Status.FAILED, reason)
+        if explained is None or not isinstance(error.__cause__, UserError | OSError | None):
+            with suppress(OSError), run_dir.log_file.open("a") as file:
+                file.write(traceback.format_exc())
         if explained:
             raise explained from error
-        with run_dir.log_file.open("a") as file:
-            file.write(traceback.format_exc())
         raise
     except BaseException as ending:  # a signal; or a second Ctrl-C, which does not wait for the save
-        if run_dir.load_result()["status"] == Status.RUNNING:
-            run_dir.update_result(status=Status.INTERRUPTED)
+        if _record_end(run_dir, Status.INTERRUPTED, None):
             saved = "everything is saved" if isinstance(ending, Interrupted) else "the last checkpoint is saved"
-            log.info(f"\ninterrupted, {saved}; continue with:\n  {resume_command(run_dir)}")
+            log.info(f"\ninterrupted, {saved}; continue with:\n  {resume_command(run_dir, config)}")
         raise
+
+
+def _record_end(run_dir: RunDir, status: Status, reason: str | None) -> bool:
+    """Writes how the run ended to result.json, if its result was not complete before; whether it did.
+
+    Where the disk is full, the checkpoint before the last makes room for it.
+    """
+    for make_room in (False, True):
+        try:
+            if make_room:
+                run_dir.checkpoint("previous").unlink(missing_ok=True)
+            if run_dir.load_result().get("status") != Status.RUNNING:
+                return False
+            run_dir.update_result(status=status, reason=reason)
+            return True
+        except OSError as error:
+            problem = explain_os_error(error)
+        except UserError as error:  # somebody damaged it meanwhile
+            problem = str(error)
+            break
+    log.warning(f"result.json could not be updated and still says {Status.RUNNING}: {problem}")
+    return True
 
 
 @contextmanager
@@ -57,8 +79,14 @@ def open_loggers(loggers: Sequence[Logger], start: RunStart) -> Iterator[None]:
 
 
 def call_safely(method: Callable[..., None], *arguments: Any) -> None:
-    """Calls a logger's method at the end of a run, whose result is complete without it: a failure is one line."""
+    """Calls a logger's method at the end of a run, whose result is complete without it: a failure is one line.
+
+    Not a full disk or the like: the run then fails, and a resume does its end again.
+    """
     try:
         method(*arguments)
+    except OSError:
+        raise
     except Exception as error:
-        log.warning(f"{type(method.__self__).__name__} failed at the end of the run: {' '.join(str(error).split())}")
+        reason = " ".join(str(error).split())
+        log.warning(f"{type(method.__self__).__name__} failed at the end of the run: {reason}")

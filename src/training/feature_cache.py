@@ -16,7 +16,8 @@ from src.data.dataset import ImageDataset, LabeledImages, fingerprint
 from src.data.split import Splits
 from src.lock import try_lock
 from src.models.convnet import ConvNet
-from src.run_dir import find_run, write_atomically
+from src.run_dir import find_run
+from src.tensor_file import load_tensors, require_finite, save_tensors
 from src.training.inference import Classifier, compute_outputs
 from src.training.messages import log
 
@@ -57,7 +58,8 @@ def load_or_compute_features(
             count = len(splits.dataset.train) + len(splits.dataset.test)
             log.info(f"computing the features of {count:,} images, once for all runs over {config.init.run} ...")
             _compute(path, splits.dataset, classifier, between_batches)
-    features = torch.load(path, mmap=True, weights_only=True)
+    features = load_tensors(path, {"train": Tensor, "test": Tensor}, "remove it: it is computed anew")
+    require_finite(features, path, "remove it: it is computed anew")
 
     def of(indices: Tensor, data: LabeledImages) -> LabeledImages:
         return LabeledImages(features["train"].index_select(0, indices), data.labels)
@@ -76,7 +78,7 @@ def _compute(path: Path, dataset: ImageDataset, classifier: Classifier, between_
         name: compute_outputs(part, data.images, preprocess, placement, between_batches).contiguous().cpu()
         for name, data in (("train", dataset.train), ("test", dataset.test))
     }
-    write_atomically(path, lambda file: torch.save(features, file))
+    save_tensors(path, features)
 
 
 def _key(dataset: ImageDataset, classifier: Classifier, config: RunConfig) -> str:

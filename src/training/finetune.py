@@ -54,7 +54,8 @@ def same_data(config: RunConfig, other: RunConfig) -> bool:
     """Whether two runs read the same images: at any size, and CIFAR from any folder."""
 
     def described(run: RunConfig) -> dict[str, Any]:
-        ignored = {"image_size"} | ({"root"} if run.data.source["_target_"].startswith("src.data.cifar.") else set())
+        is_cifar = run.data.source["_target_"].startswith("src.data.cifar.")
+        ignored = {"image_size", "skip_broken", *(["root"] if is_cifar else [])}
         return {key: value for key, value in run.data.source.items() if key not in ignored}
 
     return described(config) == described(other)

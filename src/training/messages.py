@@ -1,6 +1,7 @@
 """What a run says: its heading, the commands that come next, what can be done about a failure; to terminal and log."""
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -8,18 +9,47 @@ import torch
 
 from src.config import RunConfig
 from src.data.split import Splits
-from src.errors import UserError
+from src.errors import UserError, explain_os_error, first_line
 from src.loggers.console import ConsoleHandler
 from src.overrides import shell_override
 from src.run_dir import RunDir
+from src.targets import is_device_failure
+from src.trust import needs_trust
 
 log = logging.getLogger("cifarlab")  # messages of a run; the console logger's table goes through it too
+
+
+class LogFile(logging.FileHandler):
+    """train.log. Where it cannot be written, the run goes on, and the terminal says so once."""
+
+    failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError as error:  # it cannot be opened
+            self.tell(error)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        self.tell(sys.exc_info()[1])
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as error:  # of what was not written before
+            self.tell(error)
+
+    def tell(self, error: BaseException | None) -> None:
+        if not self.failed:
+            print(f"warning: {self.baseFilename} cannot be written ({error}); the run goes on", file=sys.stderr)
+        self.failed = True
 
 
 @contextmanager
 def log_messages(run_dir: RunDir, on_terminal: bool) -> Iterator[None]:
     """Within it messages and Python's warnings go to train.log and, if asked for, to the terminal."""
-    handlers: list[logging.Handler] = [logging.FileHandler(run_dir.log_file, encoding="utf-8")]
+    log_file = LogFile(run_dir.log_file, encoding="utf-8", errors="backslashreplace", delay=True)
+    handlers: list[logging.Handler] = [log_file]
     if on_terminal:
         handlers.append(ConsoleHandler())
     loggers = (log, logging.getLogger("py.warnings"))
@@ -36,7 +66,7 @@ def log_messages(run_dir: RunDir, on_terminal: bool) -> Iterator[None]:
         for logger in loggers:
             for handler in handlers:
                 logger.removeHandler(handler)
-        handlers[0].close()
+        log_file.close()
 
 
 def heading(config: RunConfig, choices: Mapping[str, str], run_dir: RunDir, splits: Splits, device: str) -> str:
@@ -54,17 +84,22 @@ def heading(config: RunConfig, choices: Mapping[str, str], run_dir: RunDir, spli
     )
 
 
-def resume_command(run_dir: RunDir) -> str:
-    return f"python -m src.train {shell_override('resume', run_dir.path)}"
+def resume_command(run_dir: RunDir, config: RunConfig) -> str:
+    return f"python -m src.train {shell_override('resume', run_dir.path)}{_trust(config)}"
 
 
-def next_commands(run_dir: RunDir) -> str:
+def next_commands(run_dir: RunDir, config: RunConfig) -> str:
     """What one does with a finished run, one command per line."""
-    run = shell_override("run", run_dir.path)
+    run = shell_override("run", run_dir.path) + _trust(config)
     return (
         f"  python -m src.evaluate {run}\n  python -m src.predict {run} images='path/*.png'\n"
         "  tensorboard --logdir outputs"
     )
+
+
+def _trust(config: RunConfig) -> str:
+    """For a run with modules of the user's own, which only this command line names."""
+    return " trust=true" if needs_trust(config) else ""
 
 
 def explain_failure(error: BaseException, config: RunConfig) -> UserError | None:
@@ -78,19 +113,20 @@ def explain_failure(error: BaseException, config: RunConfig) -> UserError | None
         )
     if isinstance(error, torch.AcceleratorError):
         return UserError(
-            f"the GPU failed ({_first_line(error)}): check that this PyTorch was built for this GPU and driver, or use "
+            f"the GPU failed ({first_line(error)}): check that this PyTorch was built for this GPU and driver, or use "
             "trainer.device=cpu."
+        )
+    if is_device_failure(error):
+        return UserError(
+            f"out of memory with batches of {config.data.batch_size} ({first_line(error)}): halve data.batch_size and "
+            "double trainer.grad_accumulation_steps, or take a smaller model.width, data.image_size or data.limit."
         )
     if "more than 1 value per channel" in str(error):
         return UserError(
             "batch norm cannot train on a single image: raise data.batch_size, data.limit or the model's image size."
         )
     if config.trainer.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-        return UserError(f"trainer.compile=true fails on this network or machine ({_first_line(error)}); leave it out.")
+        return UserError(f"trainer.compile=true fails on this network or machine ({first_line(error)}); leave it out.")
     if isinstance(error, OSError):
-        return UserError(f"{error}; once that is mended, the run continues from its last checkpoint with resume=...")
+        return UserError(f"{explain_os_error(error)} The run continues from its last checkpoint with resume=...")
     return None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]

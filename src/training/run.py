@@ -4,16 +4,24 @@ from functools import partial
 
 import torch
 
+from src.checksums import write_checksums
 from src.config import RunConfig
-from src.data.dataset import fingerprint
 from src.data.split import Splits
+from src.files import write_text
 from src.loggers.base import RunStart
 from src.models.summary import Summary, summarize
-from src.run_dir import RunDir, Status, StopReason, write_text
-from src.targets import build
-from src.training.artifacts import save_figures, save_predictions
-from src.training.build import build_model, build_preprocess, initialize_from_data, load_splits
-from src.training.checkpoint import load_checkpoint, restore
+from src.result import Status, StopReason
+from src.run_dir import RunDir
+from src.training.artifacts import save_figures, save_test_results
+from src.training.build import (
+    build_loggers,
+    build_model,
+    build_preprocess,
+    fingerprint_of,
+    initialize_from_data,
+    load_splits,
+)
+from src.training.checkpoint import load_last, restore
 from src.training.device import choose_placement
 from src.training.ending import call_safely, open_loggers, record_status
 from src.training.environment import describe_environment
@@ -23,6 +31,7 @@ from src.training.finetune import count_seen_by_base, freeze, load_base_weights
 from src.training.inference import Classifier, NoPreprocess
 from src.training.messages import heading, log, log_messages, next_commands, resume_command
 from src.training.progressive_resizing import cost_until
+from src.training.rehearsal import rehearse
 from src.training.signals import stop_on_signals
 from src.training.trainer import Trainer
 
@@ -33,7 +42,11 @@ def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None
     result.json says "running" meanwhile, and how it ended afterwards. Raises UserError for what the user can mend,
     Interrupted after a signal.
     """
-    with log_messages(run_dir, "console" in config.logger), record_status(run_dir, config), stop_on_signals() as stop:
+    with (
+        log_messages(run_dir, "console" in config.logger),
+        record_status(run_dir, config),
+        stop_on_signals(run_dir.log_file) as stop,
+    ):
         placement = choose_placement(config.trainer)
         splits = load_splits(config)
         model = build_model(config, len(splits.classes.names), placement)
@@ -53,21 +66,24 @@ def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None
             classifier,
             inputs,
             run_dir,
-            fingerprint(splits.train, splits.validation, splits.test),
-            [build(node, f"logger.{name}") for name, node in config.logger.items()],
+            fingerprint_of(splits),
+            build_loggers(config),
             stop,
         )
         summary = summarize(model, config.data.image_size)
         record_start(trainer, splits, summary)
-        if run_dir.checkpoint("last").exists():
-            restore(load_checkpoint(run_dir.checkpoint("last")), trainer)
+        if run_dir.has_checkpoint:
+            restore(load_last(run_dir), trainer)
             log.info(f"continuing after epoch {trainer.state.epoch}, batch {trainer.state.batch}\n")
+        if trainer.state.step == 0:
+            rehearse(trainer)
         with open_loggers(trainer.loggers, describe_start(trainer, splits, summary)):
             stopped_by = trainer.fit(pause_at)
             if stopped_by == StopReason.PAUSE:
-                record_pause(run_dir, evaluate_at_pause(trainer), trainer.state.epoch)
+                record_pause(trainer, evaluate_at_pause(trainer))
             else:
                 evaluate_and_finish(trainer, splits, stopped_by)
+            write_checksums(run_dir.path, run_dir.summed_files)
     stop.raise_if_asked()  # too late for this run, but not for the rest of a sweep
 
 
@@ -115,7 +131,7 @@ def describe_start(trainer: Trainer, splits: Splits, summary: Summary) -> RunSta
 
 
 def evaluate_and_finish(trainer: Trainer, splits: Splits, stopped_by: StopReason) -> None:
-    """Evaluates the run, completes result.json, then draws: a picture that fails changes no result."""
+    """Evaluates the run and draws its pictures; one that fails changes no result."""
     run_dir, config, history = trainer.run_dir, trainer.config, trainer.state.history
     count = num_evaluated(splits, config.trainer.tta_flip)
     log.info(f"\nevaluating on {count:,} images ...")
@@ -123,8 +139,8 @@ def evaluate_and_finish(trainer: Trainer, splits: Splits, stopped_by: StopReason
     for row in history:
         is_evaluated = row["epoch"] == evaluation.epoch and evaluation.is_epoch_end
         row["clean_train_top1"] = evaluation.metrics["train"].top1 if is_evaluated else None
-    save_predictions(run_dir, evaluation.test_logits, splits)
-    run_dir.update_result(status=Status.COMPLETED, stopped_by=stopped_by, **evaluation.as_result())
+    save_test_results(run_dir, evaluation.test_logits, splits)
+    run_dir.update_result(stopped_by=stopped_by, **evaluation.as_result())
     shown = {part: m for part, m in evaluation.metrics.items() if part != "val" or splits.validation}
     table = metrics_table(shown, evaluation.tta_flip)
     log.info(f"{evaluation.checkpoint} checkpoint (epoch {evaluation.epoch}):\n\n{table}")
@@ -132,15 +148,17 @@ def evaluate_and_finish(trainer: Trainer, splits: Splits, stopped_by: StopReason
     figures = save_figures(run_dir, history, splits, evaluation.test_logits, watches_test)
     for logger in trainer.loggers:
         call_safely(logger.on_run_end, history, evaluation.metrics, figures)
-    log.info(f"\neverything is in {run_dir.path}; next:\n{next_commands(run_dir)}")
+    run_dir.update_result(status=Status.COMPLETED)  # last: a run that is killed before does all of this again
+    log.info(f"\neverything is in {run_dir.path}; next:\n{next_commands(run_dir, config)}")
 
 
-def record_pause(run_dir: RunDir, evaluation: Evaluation, epoch: int) -> None:
+def record_pause(trainer: Trainer, evaluation: Evaluation) -> None:
     """Adds the rung to result.json: by it a search decides whether the run continues."""
+    run_dir, config, epoch = trainer.run_dir, trainer.config, trainer.state.epoch
     facts = evaluation.as_result()
     rungs = run_dir.load_result().get("rungs", {}) | {str(epoch): {"metrics": facts["metrics"]}}
     run_dir.update_result(status=Status.PAUSED, stopped_by=StopReason.PAUSE, rungs=rungs, **facts)
-    log.info(f"paused after epoch {epoch}, as pause_at says; {resume_command(run_dir)} continues")
+    log.info(f"paused after epoch {epoch}, as pause_at says; {resume_command(run_dir, config)} continues")
 
 
 def sample_images(trainer: Trainer, splits: Splits) -> torch.Tensor:

@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM as a request that the training loop answers between two steps."""
+"""Ctrl-C and SIGTERM as a request that the training loop answers between two steps; SIGHUP as a line in the log."""
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 from src.errors import Interrupted
@@ -21,23 +22,27 @@ class StopRequest:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """Within it the first SIGINT or SIGTERM only sets the request; a second one acts as it does outside."""
-    request = StopRequest()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
+def stop_on_signals(log_file: Path) -> Iterator[StopRequest]:
+    """Within it the first SIGINT or SIGTERM only sets the request, a second one raises KeyboardInterrupt at once.
 
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    SIGHUP, which a closing terminal sends, is noted in `log_file`: the run goes on.
+    """
+    request = StopRequest()
 
     def ask(number: int, _frame: FrameType | None) -> None:
+        if request.signal_number is not None:
+            raise KeyboardInterrupt
         request.signal_number = number
-        restore()
 
-    for number in signals:
-        signal.signal(number, ask)
+    def note(_number: int, _frame: FrameType | None) -> None:
+        # not by logging: a signal may arrive while a message is being written
+        with suppress(OSError), log_file.open("a") as file:
+            file.write("the terminal has closed (SIGHUP); the run goes on\n")
+
+    handlers = {signal.SIGINT: ask, signal.SIGTERM: ask, signal.SIGHUP: note}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield request
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)

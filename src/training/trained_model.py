@@ -7,43 +7,59 @@ from torch import Tensor
 
 from src.config import DEVICES, RunConfig, TrainerConfig
 from src.data.dataset import Classes
-from src.errors import UserError, require_choice
+from src.errors import UserError, require, require_choice
 from src.run_dir import RunDir, find_run
 from src.training.build import build_model, build_preprocess
 from src.training.checkpoint import load_checkpoint, require_same_base
 from src.training.device import choose_placement
 from src.training.finetune import load_base_weights
 from src.training.inference import Classifier
+from src.trust import load_trusted_config
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One checkpoint of a run, on a device, with the run's own preprocessing and classes."""
+    """One checkpoint of a run, on a device, with the run's own preprocessing and classes.
+
+    `fingerprint` is that of the data on which it was trained.
+    """
 
     run_dir: RunDir
     config: RunConfig
     checkpoint: str
     epoch: int
+    fingerprint: str
     classes: Classes
     classifier: Classifier
 
     def logits(self, images: Tensor) -> Tensor:
-        """(N, num_classes) float32 on the CPU, of `images` (N, 3, image_size, image_size) uint8."""
-        return self.classifier.logits(images).cpu()
+        """(N, num_classes) float32 on the CPU, of `images` (N, 3, image_size, image_size) uint8.
+
+        Raises UserError where a logit is not finite.
+        """
+        logits = self.classifier.logits(images).cpu()
+        require(
+            bool(logits.isfinite().all()),
+            f"the network of {self.run_dir.path} returns logits that are not finite; try device=cpu, or another "
+            "checkpoint",
+        )
+        return logits
 
 
-def load_trained(run: str, checkpoint: str | None, device: str) -> TrainedModel:
+def load_trained(run: str, checkpoint: str | None, device: str, trust: bool) -> TrainedModel:
     """Loads a checkpoint of the run in folder `run`, by default the one that the run itself evaluated.
 
-    Raises UserError for a missing run, an unknown, missing or damaged checkpoint, a device that this machine lacks.
+    Raises UserError for a missing run, an unknown, missing or damaged checkpoint, a device that this machine lacks, and
+    for a run whose model is code that must be trusted first.
     """
     require_choice("device", device, DEVICES)
     run_dir = find_run(run)
-    config = run_dir.load_config()
+    config = load_trusted_config(run_dir, trust, ("model", "data.source"))
     name = checkpoint or run_dir.evaluated_checkpoint()
     require_choice("checkpoint", name, ("best", "last"))
-    content = load_checkpoint(run_dir.checkpoint(name))
-    classes = Classes(**content["classes"])
+    path = run_dir.checkpoint(name)
+    content = load_checkpoint(path)
+    classes = Classes.from_saved(content["classes"], path)
     placement = choose_placement(replace(config.trainer, device=device, precision=_precision(config.trainer, device)))
     model = build_model(config, len(classes.names), placement)
     if config.init.freeze:
@@ -54,10 +70,9 @@ def load_trained(run: str, checkpoint: str | None, device: str) -> TrainedModel:
         classifier.load_trained_state(content["model"])
     except RuntimeError as error:
         raise UserError(
-            f"{run_dir.checkpoint(name)} does not fit the model that {run_dir.config_file} describes: "
-            f"{str(error).splitlines()[-1].strip()}"
+            f"{path} does not fit the model that {run_dir.config_file} describes: {str(error).splitlines()[-1].strip()}"
         ) from error
-    return TrainedModel(run_dir, config, name, content["epoch"], classes, classifier)
+    return TrainedModel(run_dir, config, name, content["epoch"], content["fingerprint"], classes, classifier)
 
 
 def _precision(config: TrainerConfig, device: str) -> str:

@@ -13,7 +13,8 @@ from src.data.split import Splits
 from src.errors import Interrupted, UserError
 from src.loggers.base import Logger, Row
 from src.metrics import Metrics, measure
-from src.run_dir import RunDir, StopReason
+from src.result import StopReason
+from src.run_dir import RunDir
 from src.targets import build
 from src.training.build import build_loader, build_optimizer, build_scheduler
 from src.training.checkpoint import save_checkpoint
@@ -205,7 +206,7 @@ class Trainer:
         if not torch.stack([weight.detach().isfinite().all() for weight in weights]).all():
             raise self.diverged()
         self._tick()
-        save_checkpoint(self.run_dir.checkpoint(name), self)
+        save_checkpoint(self.run_dir, name, self)
         self.run_dir.update_result(
             epochs=self.state.epoch,
             steps=self.state.step,

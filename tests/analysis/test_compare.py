@@ -10,6 +10,8 @@ from src.analysis.compare import (
 )
 from src.analysis.runs import drop_repeats
 
+RUNG = {"metrics": None}
+
 
 def test_seeds_and_folds_share_one_row(recorded):
     records = [recorded(f"model.dropout={p}", f"seed={s}", val=p / 2 + s / 100) for p in (0, 0.5) for s in (0, 1, 2)]
@@ -86,9 +88,9 @@ def test_failed_runs_come_last_with_their_status(recorded):
 
 def test_runs_that_a_search_stopped_come_after_those_it_completed(recorded):
     records = [
-        recorded("optimizer.lr=0.1", status="paused", val=0.9, history=[0.1], rungs={"1": {}}),
-        recorded("optimizer.lr=0.2", status="paused", val=0.8, history=[0.1, 0.2], rungs={"1": {}, "2": {}}),
-        recorded("optimizer.lr=0.3", val=0.1, history=[0.1] * 5, rungs={"1": {}, "2": {}}),
+        recorded("optimizer.lr=0.1", status="paused", val=0.9, history=[0.1], rungs={"1": RUNG}),
+        recorded("optimizer.lr=0.2", status="paused", val=0.8, history=[0.1, 0.2], rungs={"1": RUNG, "2": RUNG}),
+        recorded("optimizer.lr=0.3", val=0.1, history=[0.1] * 5, rungs={"1": RUNG, "2": RUNG}),
     ]
     comparison = compare(records)
     assert [row.rung for row in comparison.rows] == ["", "rung 2, epoch 2", "rung 1, epoch 1"]

@@ -15,6 +15,7 @@ from src.analysis.report import (
 )
 from src.analysis.sweep_table import sweep_blocks
 from src.data.dataset import Classes
+from src.predictions import Predictions
 from src.report import build_report
 
 FLAT = [0.1, 0.2, 0.3, 0.3, 0.3]
@@ -75,12 +76,13 @@ def test_the_best_run_is_read_from_its_test_logits(recorded):
     save_test_logits(records[1])
     best = load_best_run(compare(records))
     assert best.record == records[1]  # the run with 0.9 was not evaluated on the test set
-    assert best.classes == CLASSES and torch.equal(best.logits, LOGITS) and torch.equal(best.labels, LABELS)
+    logits, labels, classes = best.predictions
+    assert classes == CLASSES and torch.equal(logits, LOGITS) and torch.equal(labels, LABELS)
     assert load_best_run(compare(records, direction="minimize")).record == records[0]
 
 
 def test_mistakes_of_the_best_run(recorded):
-    blocks = show_mistakes(BestRun(recorded(test=4 / 7), LOGITS, LABELS, CLASSES))
+    blocks = show_mistakes(BestRun(recorded(test=4 / 7), Predictions(LOGITS, LABELS, CLASSES)))
     hardest = table_of(blocks)
     assert [hardest[0][key] for key in ("class", "recall", "most often taken for")] == [
         "cat",

@@ -6,6 +6,8 @@ from src.analysis.compare import compare
 from src.analysis.document import to_markdown
 from src.analysis.sweep_table import search_lines, sweep_blocks, sweep_csv, sweep_text, write_sweep
 
+RUNGS = {"1": {"metrics": None}}
+
 
 def two_settings(recorded):
     return compare(
@@ -81,8 +83,15 @@ def test_images_that_the_base_has_seen_are_marked(recorded):
 
 def test_halving_states_its_cost(recorded):
     records = [
-        recorded("optimizer.lr=0.1", "trainer.epochs=4", status="paused", val=0.1, history=[0.1], rungs={"1": {}}),
-        recorded("optimizer.lr=0.2", "trainer.epochs=4", val=0.2, history=[0.1] * 4, rungs={"1": {}}),
+        recorded(
+            "optimizer.lr=0.1",
+            "trainer.epochs=4",
+            status="paused",
+            val=0.1,
+            history=[0.1],
+            rungs=RUNGS,
+        ),
+        recorded("optimizer.lr=0.2", "trainer.epochs=4", val=0.2, history=[0.1] * 4, rungs=RUNGS),
         recorded("optimizer.lr=0.3", "trainer.epochs=4", val=0.2, history=[0.1] * 4),  # no part of the search
     ]
     text = sweep_text(compare(records))

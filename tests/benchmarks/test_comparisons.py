@@ -5,6 +5,7 @@ import torch
 
 from src.benchmarks import comparisons
 from src.benchmarks.comparisons import (
+    NEVER,
     Comparison,
     Training,
     compare_augmentation,
@@ -58,7 +59,7 @@ def test_sides_see_full_size_images_and_are_not_interrupted_by_a_checkpoint(tiny
     row = compare_loop(config, "x", rounds=1, seconds=1.0)
     assert [name for name, _, _ in sides] == ["bare_epoch", "loop_epoch", "bare_epoch"]
     for _, seen, _ in sides:
-        assert seen.trainer.progressive_resizing == [] and seen.trainer.checkpoint_minutes == float("inf")
+        assert seen.trainer.progressive_resizing == [] and seen.trainer.checkpoint_minutes == NEVER
         assert replace(seen, trainer=config.trainer) == config
     assert row.what == "training loop / bare step, x"
 

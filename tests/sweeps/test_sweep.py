@@ -183,7 +183,7 @@ def test_each_job_resumes_its_folder(command, tmp_path, launched):
     assert done.returncode == 1 and done.stderr == "error: 2 of 2 jobs are not completed.\n"
     ((first, jobs),) = launched
     assert first == 0
-    resumed = ["resume='my sweep/1_seed-1'", "hydra.sweep.dir='my sweep'", "hydra.sweep.subdir=1_seed-1"]
+    resumed = ["resume='my sweep/1_seed-1'", "hydra.sweep.dir='my sweep'", "hydra.sweep.subdir=1_seed-1", "trust=true"]
     assert list(jobs[1]) == resumed
     assert statuses(tmp_path / "my sweep") == ["waiting", "waiting"]
 

@@ -66,7 +66,9 @@ def test_jobs_share_the_threads_and_know_what_was_typed(script, monkeypatch):
 
 
 def test_jobs_import_this_checkout_wherever_they_start(script):
-    environment = ProcessPool(1)._environment()
+    pool = ProcessPool(1)
+    pool.lifeline = 0
+    environment = pool._environment()
     assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(Path(__file__).parents[2])
 
 

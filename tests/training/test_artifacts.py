@@ -7,7 +7,7 @@ from PIL import Image
 from src import plots
 from src.loggers.history_csv import read_history
 from src.run_dir import RunDir
-from src.training.artifacts import save_figures, save_predictions
+from src.training.artifacts import save_figures, save_test_results
 from src.training.build import load_splits
 
 
@@ -29,7 +29,7 @@ def run_dir(tmp_path):
 
 
 def test_predictions_are_saved_with_labels_and_names(run_dir, logits, splits):
-    save_predictions(run_dir, logits, splits)
+    save_test_results(run_dir, logits, splits)
     saved = torch.load(run_dir.test_logits_file, weights_only=True)
     assert torch.equal(saved["logits"], logits) and torch.equal(saved["labels"], splits.test.labels)
     assert saved["classes"]["names"] == splits.classes.names

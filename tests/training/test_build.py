@@ -91,13 +91,13 @@ class Constant(nn.Module):
 
 def test_a_model_with_other_outputs_than_classes_is_refused(config_of):
     config = config_of("model=torchvision_resnet18", f"model._target_={__name__}.Constant", "data=synthetic")
-    with pytest.raises(UserError, match=r"model returns \(10,\) outputs per image; the data has 100 classes"):
+    with pytest.raises(UserError, match=r"model \(tests.*Constant\) returns \(10,\) for an image; the data has 100"):
         model_of(config)
 
 
 def test_a_number_of_classes_that_is_not_the_datas_is_refused(small):
     config = small("model.num_classes=7")
-    with pytest.raises(UserError, match=r"model returns \(7,\) outputs per image; the data has 100 classes"):
+    with pytest.raises(UserError, match=r"model \(.*ConvNet\) returns \(7,\) for an image; the data has 100"):
         build_model(config, 100, choose_placement(config.trainer))
 
 

@@ -46,11 +46,11 @@ def test_a_logger_that_fails_at_the_end_does_not_change_the_status(tiny, trained
 
 
 def test_a_failure_after_the_result_is_complete_does_not_void_it(tiny, tmp_path, monkeypatch):
-    def fail(_run_dir):
+    def fail(*_):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("src.training.run.next_commands", fail)
-    with pytest.raises(UserError, match="Input/output error"):
+    with pytest.raises(UserError, match="the disk reports an error"):
         train_in(tmp_path / "run", tiny("trainer.epochs=1"))
     result = RunDir(tmp_path / "run").load_result()
     assert (result["status"], result["reason"]) == ("completed", None) and result["metrics"]["test"]["images"] == 100
@@ -112,14 +112,19 @@ def test_an_ending_that_is_no_exception_leaves_an_interrupted_run(tiny, tmp_path
     assert RunDir(tmp_path / "run").load_result()["status"] == "interrupted"
 
 
-def test_an_interruption_after_the_result_is_complete_leaves_it_completed(tiny, tmp_path, monkeypatch):
+def test_an_interruption_of_the_figures_leaves_the_numbers_and_a_run_that_resumes(tiny, tmp_path, monkeypatch):
     def end(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("src.training.run.save_figures", end)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("src.training.run.save_figures", end)
         train_in(tmp_path / "run", tiny("trainer.epochs=1"))
-    assert RunDir(tmp_path / "run").load_result()["status"] == "completed"
+    run_dir = RunDir(tmp_path / "run")
+    assert (
+        run_dir.load_result()["status"] == "interrupted" and run_dir.load_result()["metrics"]["test"]["images"] == 100
+    )
+    run(run_dir.load_config(), run_dir)
+    assert run_dir.load_result()["status"] == "completed"
 
 
 class OutOfMemory(nn.Module):

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from src.errors import Interrupted
+from src.errors import Interrupted, UserError
 from src.loggers.history_csv import read_history
 from src.training import feature_cache
 from src.training.build import build_model, build_preprocess, load_splits
@@ -89,7 +89,7 @@ def test_another_pooling_has_features_of_its_own(over, monkeypatch):
     monkeypatch.setattr(feature_cache, "_compute", lambda path, *_: computed.append(path.name))
     for name in ("max", "average"):
         config = over(f"model.pooling={name}", "data.std=[.2,.2,.2]")
-        with pytest.raises(FileNotFoundError):  # nothing was computed
+        with pytest.raises(UserError, match="does not exist"):  # nothing was computed
             load_or_compute_features(load_splits(config), classifier_of(config), config)
     assert len(set(computed)) == 2
 

@@ -21,7 +21,7 @@ def test_flipped_images_are_averaged_in_numbers_of_their_own(tiny, plain, traine
     result = flipped.load_result()
     assert result["metrics"] == plain.load_result()["metrics"] and plain.load_result()["tta_flip"] is None
     assert result["tta_flip"].keys() == {"val", "test"}
-    model, test = load_trained(str(flipped.path), None, "cpu"), splits.test
+    model, test = load_trained(str(flipped.path), None, "cpu", False), splits.test
     logits = (model.logits(test.images) + model.logits(test.images.flip(-1))) / 2
     accuracy = (logits.argmax(dim=1) == test.labels).float().mean().item()
     assert result["tta_flip"]["test"]["top1"] == pytest.approx(accuracy)

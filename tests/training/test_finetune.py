@@ -142,25 +142,25 @@ def test_a_base_that_held_nothing_out_has_no_held_out_images(tiny, tmp_path):
 def test_a_base_that_has_changed_is_noticed(over, own_base, tmp_path):
     config, _ = over("init.freeze=features", "trainer.epochs=1", f"init.run={own_base.path}")
     run = train_in(tmp_path / "head", config)
-    load_trained(str(run.path), None, "cpu")
+    load_trained(str(run.path), None, "cpu", False)
     content = load_checkpoint(own_base.checkpoint("best"))
     content["model"]["features.0.weight"] += 1
     torch.save(content, own_base.checkpoint("best"))
     with pytest.raises(UserError, match=r"the weights of init\.run=.*base have changed since this run was trained"):
-        load_trained(str(run.path), None, "cpu")
+        load_trained(str(run.path), None, "cpu", False)
 
 
 def test_a_run_that_only_began_with_a_base_needs_it_no_more(over, own_base, tmp_path):
     run = train_in(tmp_path / "tuned", over(f"init.run={own_base.path}", "trainer.epochs=1")[0])
     shutil.rmtree(own_base.path)
-    assert load_trained(str(run.path), None, "cpu").epoch == 1
+    assert load_trained(str(run.path), None, "cpu", False).epoch == 1
 
 
 def test_a_run_over_a_frozen_base_is_evaluated_and_is_no_base_itself(over, base, tmp_path):
     config, splits = over("init.freeze=features", "trainer.epochs=1", "init.images=held_out", "data.holdout=1")
     run = train_in(tmp_path / "head", config)
     assert not any(name.startswith("features.") for name in load_checkpoint(run.checkpoint("last"))["model"])
-    logits = load_trained(str(run.path), None, "cpu").logits(splits.test.images)
+    logits = load_trained(str(run.path), None, "cpu", False).logits(splits.test.images)
     assert torch.equal(logits, torch.load(run.test_logits_file, weights_only=True)["logits"])
     config.init.run = str(run.path)
     with pytest.raises(UserError, match=f"has a frozen part itself; take init.run={base.path}, which trained it"):

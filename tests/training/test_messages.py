@@ -60,10 +60,11 @@ def test_the_heading_says_what_is_trained(tiny):
     ]
 
 
-def test_commands_can_be_pasted(tmp_path):
-    assert resume_command(RunDir("outputs/run")) == "python -m src.train resume=outputs/run"
-    assert resume_command(RunDir("out puts/a=b")) == """python -m src.train 'resume='"'"'out puts/a=b'"'"''"""
-    assert next_commands(RunDir("outputs/run")).splitlines() == [
+def test_commands_can_be_pasted(config_of):
+    config = config_of()
+    assert resume_command(RunDir("outputs/run"), config) == "python -m src.train resume=outputs/run"
+    assert resume_command(RunDir("out puts/a=b"), config) == """python -m src.train 'resume='"'"'out puts/a=b'"'"''"""
+    assert next_commands(RunDir("outputs/run"), config).splitlines() == [
         "  python -m src.evaluate run=outputs/run",
         "  python -m src.predict run=outputs/run images='path/*.png'",
         "  tensorboard --logdir outputs",
@@ -84,7 +85,10 @@ class FakeDynamoError(Exception):
         ),
         (ValueError("Expected more than 1 value per channel when training"), r"^batch norm cannot train on a single"),
         (FakeDynamoError("graph break\nmore"), r"^trainer\.compile=true fails .*\(graph break\); leave it out\.$"),
-        (OSError(28, "No space left on device"), r"No space left on device; once that is mended, .*resume=\.\.\.$"),
+        (
+            OSError(28, "No space left on device"),
+            r"the disk is full; make room .*The run continues .*resume=\.\.\.$",
+        ),
         (UserError("seed=x is wrong."), r"^seed=x is wrong\.$"),
     ],
 )

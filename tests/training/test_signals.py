@@ -10,20 +10,28 @@ pytestmark = pytest.mark.usefixtures("as_in_a_terminal")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_only_asks(number):
+def test_the_first_signal_only_asks(number, tmp_path):
     before = signal.getsignal(number)
-    with stop_on_signals() as request:
+    with stop_on_signals(tmp_path / "train.log") as request:
         assert request.signal_number is None
         os.kill(os.getpid(), number)
         assert request.signal_number == number
     assert signal.getsignal(number) is before
 
 
-def test_a_second_ctrl_c_is_not_held_back():
-    with stop_on_signals() as request, pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-        assert request.signal_number == signal.SIGINT
-        os.kill(os.getpid(), signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_is_not_held_back(number, tmp_path):
+    with stop_on_signals(tmp_path / "train.log") as request, pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
+        assert request.signal_number == number
+        os.kill(os.getpid(), number)
+
+
+def test_a_closed_terminal_is_a_line_in_the_log(tmp_path):
+    with stop_on_signals(tmp_path / "train.log") as request:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert request.signal_number is None
+    assert (tmp_path / "train.log").read_text() == "the terminal has closed (SIGHUP); the run goes on\n"
 
 
 def test_work_that_is_done_again_ends_at_once():

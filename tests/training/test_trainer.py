@@ -115,7 +115,7 @@ def test_weights_that_the_last_step_destroyed_are_not_evaluated(tiny, trained, t
     assert RunDir(tmp_path / "run").load_result()["status"] == "failed"
 
 
-@pytest.mark.parametrize("settings", [("optimizer=sgd", "optimizer.lr=1e30"), ("optimizer.lr=inf",)])
+@pytest.mark.parametrize("settings", [("optimizer=sgd", "optimizer.lr=1e30"), ("optimizer.lr=1e30",)])
 def test_a_loss_that_is_not_finite_ends_the_run_with_advice(tiny, trained, tmp_path, settings):
     with pytest.raises(UserError, match=r"no longer a finite number.*lower optimizer.lr"):
         trained(tiny(*settings))

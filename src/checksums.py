@@ -1,0 +1,48 @@
+"""SHA256SUMS: checksums of a run's text files, in the format of `sha256sum --check`: of config.yaml, and of a finished
+run's numbers.
+
+Tensor files hold checksums of their own (`src.tensor_file`).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.errors import UserError
+from src.files import write_text
+
+NAME = "SHA256SUMS"
+
+
+def write_checksums(folder: Path, paths: Sequence[Path]) -> None:
+    """Writes the checksums of those of `paths` that exist; all of them lie in `folder`."""
+    lines = [f"{_digest(path)}  {path.name}\n" for path in paths if path.exists()]
+    write_text(folder / NAME, "".join(lines))
+
+
+def keep_checksums(folder: Path, paths: Sequence[Path]) -> None:
+    """Drops the checksums of all other files than `paths`: they are going to change."""
+    sums = folder / NAME
+    if not sums.is_file():
+        return
+    lines = sums.read_text(errors="replace").splitlines(keepends=True)
+    kept = [line for line in lines if line[66:].rstrip("\n") in {path.name for path in paths}]
+    if kept != lines:
+        write_text(sums, "".join(kept))
+
+
+def verify_checksum(path: Path) -> None:
+    """Raises UserError where `path` differs from its line in SHA256SUMS; a file without a line passes."""
+    sums = path.with_name(NAME)
+    if not sums.is_file():
+        return
+    expected = {line[66:]: line[:64] for line in sums.read_text(errors="replace").splitlines()}
+    if path.name in expected and expected[path.name] != _digest(path):
+        raise UserError(
+            f"{path} is damaged, or was edited: it differs from its checksum in {sums}; restore the file, or remove "
+            f"{NAME} to take it as it is."
+        )
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

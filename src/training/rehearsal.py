@@ -1,0 +1,92 @@
+"""One step before the first epoch, on a copy of the network: mistakes that only a step meets show in a second."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.data.dataset import LabeledImages
+from src.data.split import Splits
+from src.errors import UserError, first_line
+from src.targets import is_device_failure
+from src.training.inference import Classifier
+from src.training.progressive_resizing import resize_batch
+from src.training.trainer import Trainer
+
+NUM_IMAGES = 8
+
+
+def rehearse(trainer: Trainer) -> None:
+    """Takes one step with a few images: augmentation, network, loss, gradients, optimizer, validation.
+
+    Neither the trainer nor torch's generators are changed. Raises UserError, which names the part that fails.
+    """
+    config = trainer.config
+    with torch.random.fork_rng():
+        double = _double(trainer)
+        images, labels = next(iter(double.loader.batches(0)))
+        images = resize_batch(images, double.image_size())
+        preprocess = double.classifier.preprocess
+        with _blaming("augmentation", config.augmentation):
+            params = double.draw_augmentation(images)
+            inputs = double.augmentation(preprocess.to_float(images), params)
+            _require_shape(inputs, tuple(images.shape))
+        with _blaming("model", config.model), double.classifier.placement.autocast():
+            double.classifier.train()
+            logits = double.classifier.trained_module(preprocess.normalize(inputs))
+            _require_shape(logits, (len(labels), len(double.splits.classes.names)))
+        with _blaming("loss", config.loss):
+            loss, _ = double.batch_loss(images, labels, params)
+            _require_shape(loss, ())
+            double.backward(loss, len(labels))
+        double.validate()
+        with _blaming("optimizer", config.optimizer):
+            double.optimizer_step()
+
+
+def _double(trainer: Trainer) -> Trainer:
+    """The same training, of a copy of the network, on a few images."""
+    config, classifier, splits = trainer.config, trainer.classifier, trainer.splits
+    count = min(NUM_IMAGES, max(2, config.data.batch_size), len(splits.train))
+    few = torch.linspace(0, len(splits.train) - 1, count).long()
+    data = replace(config.data, batch_size=count, workers=0)
+    settings = replace(config.trainer, compile=False, grad_accumulation_steps=1)
+    model = copy.deepcopy(classifier.model)
+    twin = Classifier(model, classifier.preprocess, classifier.placement, classifier.frozen, classifier.on_features)
+    return Trainer(replace(config, data=data, trainer=settings), twin, _some(splits, few), trainer.run_dir)
+
+
+def _some(splits: Splits, few: Tensor) -> Splits:
+    """The training images `few` (n,) int64, and the first of the others."""
+
+    def first(data: LabeledImages) -> LabeledImages:
+        return LabeledImages(data.images[: len(few)], data.labels[: len(few)])
+
+    validation = None if splits.validation is None else first(splits.validation)
+    return replace(splits, train=splits.train[few], validation=validation, test=first(splits.test))
+
+
+def _require_shape(value: Any, shape: tuple[int, ...]) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"it returns a {type(value).__name__}, not a tensor")
+    if tuple(value.shape) != shape:
+        raise ValueError(f"it returns a tensor of shape {tuple(value.shape)} instead of {shape}")
+
+
+@contextmanager
+def _blaming(name: str, node: dict[str, Any]) -> Iterator[None]:
+    """Turns whatever the part `name` raises into one sentence; the traceback goes to train.log."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError) or is_device_failure(error) or "more than 1 value per" in str(error):
+            raise
+        settings = ", ".join(f"{name}.{key}={value}" for key, value in node.items() if not key.startswith("_"))
+        raise UserError(
+            f"{name} ({node['_target_']}) fails in its first step: {type(error).__name__}: "
+            f"{first_line(error).rstrip('.')}; check {settings or 'it'}. The traceback is in train.log."
+        ) from error

@@ -1,0 +1,110 @@
+"""What the config of a run folder may name: loading a run builds the objects that its config names, so it runs code.
+
+A run folder may come from a stranger. Its config may name cifarlab's own parts, PyTorch's and torchvision's networks,
+losses, optimizers and transforms, timm's networks, and what conf/ of this checkout or the command line names. Anything
+else runs only with trust=true. docs/run_folder.md says so to users.
+"""
+
+import pkgutil
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from src.config import RunConfig, check_nodes, nodes_of
+from src.errors import require
+from src.overrides import key_of
+from src.run_dir import RunDir
+
+# Names below these are looked up without trust. Hydra 1.4 is going to ask for such a list in `instantiate`.
+TRUSTED = (
+    "src.data",
+    "src.models",
+    "src.optim",
+    "src.loggers",
+    "torch.nn",
+    "torch.optim",
+    "torchvision.models",
+    "torchvision.transforms",
+    "timm.create_model",
+)
+# Arguments by which a trusted function would read a file of the stranger's.
+UNTRUSTED_ARGUMENTS = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay")
+
+
+def load_trusted_config(run_dir: RunDir, trust: bool, nodes: Sequence[str] | None = None) -> RunConfig:
+    """The settings of a run that is about to be built; those of `nodes`, None for all, are checked.
+
+    Raises UserError where they name code that is not trusted, unless `trust` says so, and where a setting is not one of
+    its target's arguments. Nothing is imported before it is trusted.
+    """
+    config = run_dir.load_config()
+    for name, node in nodes_of(config).items():
+        if nodes is None or name in nodes:
+            if not trust:
+                require_trusted(node, name, run_dir.config_file)
+            check_nodes(config, [name])
+    return config
+
+
+def needs_trust(config: RunConfig) -> bool:
+    """Whether `config` names code that needs trust=true when its run is loaded."""
+    targets = [target for node in nodes_of(config).values() for target in _targets(node)]
+    return any(not _is_below(target, TRUSTED) and target not in _named_here() for target in targets)
+
+
+def require_trusted(node: Mapping[str, Any], name: str, file: Path) -> None:
+    """Raises UserError where `node` of the config `file` names code that is not trusted."""
+    for target in _targets(node):
+        if target in _named_here():
+            continue
+        require(
+            _is_below(target, TRUSTED) and _leads_to_trusted(target),
+            f"{file} wants to run {target} ({name}), which is neither part of cifarlab, PyTorch or torchvision nor "
+            "named in conf/: a stranger's folder could run anything; if you trust that code, add trust=true",
+        )
+    for argument in UNTRUSTED_ARGUMENTS:
+        require(
+            argument not in node,
+            f"{file} wants to read a file by {name}.{argument}={node.get(argument)}; if you trust it, add trust=true",
+        )
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """Every `_target_` in `node`, however deep."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        for value in node.values():
+            yield from _targets(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _targets(value)
+
+
+def _is_below(name: str, packages: Sequence[str]) -> bool:
+    """Whether `name` is one of `packages` or a name in one."""
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
+
+
+def _leads_to_trusted(target: str) -> bool:
+    """Whether a trusted package defines the object: torch.nn.modules.module.torch.load is not one of torch.nn's.
+
+    Imports trusted packages only.
+    """
+    try:
+        found = pkgutil.resolve_name(target)
+    except (ImportError, AttributeError, ValueError):
+        return True  # there is no such object: checking the settings says so
+    return _is_below(str(getattr(found, "__module__", "")), (*TRUSTED, "timm"))
+
+
+def _named_here() -> frozenset[str]:
+    """The targets that the command line, conf/ and --config-dir name."""
+    from src.cli import config_folders
+
+    typed = [text.partition("=")[2].strip("'\"") for text in sys.argv[1:] if key_of(text).endswith("_target_")]
+    files = [path for folder in config_folders() for path in folder.rglob("*.yaml")]
+    in_files = [re.findall(r"_target_:\s*['\"]?([\w.]+)", path.read_text(errors="replace")) for path in files]
+    return frozenset(typed).union(*in_files)
