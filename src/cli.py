@@ -44,8 +44,8 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
     def job(config: DictConfig) -> None:
         try:
             task(config)
-        except (UserError, OSError) as error:
-            failures.append(tell(error))
+        except (UserError, OSError, HydraException, OmegaConfBaseException) as error:
+            failures.append(tell(error, name))
 
     outlive_terminal(forgive_all=name == "train")
     signal.signal(signal.SIGTERM, _interrupt)
@@ -67,9 +67,9 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
     sys.exit(1 if failures else 0)
 
 
-def tell(error: UserError | OSError) -> str:
-    """Prints the one sentence of a job's error; returns it."""
-    sentence = explain_os_error(error) if isinstance(error, OSError) else str(error)
+def tell(error: Exception, name: str) -> str:
+    """Prints the one sentence of an error of a job of conf/<name>.yaml; returns it."""
+    sentence = explain_os_error(error) if isinstance(error, OSError) else explain(error, name)
     print(f"error: {sentence}", file=sys.stderr, flush=True)
     return sentence
 
@@ -125,12 +125,21 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
     """
     for argument in arguments:
         key, _, value = argument.partition("=")
-        if "=" in argument and key in GROUPS and key != "experiment" and value in ("", "null"):
-            raise UserError(f"{argument} names no choice; see --help for those of {key}.")
+        if "=" in argument and key.lstrip("+") in GROUPS:
+            _check_choice(key.lstrip("+"), value)
         if key_of(argument) == "hydra.job.chdir" and value.lower() not in ("false", "null"):
             raise UserError(f"{argument} is not supported, run folders are relative to here; leave it out.")
     expanded = [re.sub(r"(?<=[=,\['\"])~(?=/)", str(Path.home()), argument) for argument in arguments]
     return sorted(map(allow_new_keys, expanded), key=is_override)
+
+
+def _check_choice(group: str, value: str) -> None:
+    """Raises UserError for what Hydra takes, or answers with a traceback, and is no choice."""
+    if value in ("", "null") and group != "experiment":
+        raise UserError(f"{group}={value} names no choice; see --help for those of {group}.")
+    is_word = re.fullmatch(r"[+-]?[\d.]+(e\d+)?|true|false", value, re.IGNORECASE)
+    if is_word or value.endswith(".yaml") or value.rpartition("/")[2].startswith("_"):
+        raise UserError(f"{group}={value} does not exist{_suggest(value.removesuffix('.yaml'), choices(group))}")
 
 
 def config_folders() -> list[Path]:
@@ -230,8 +239,10 @@ def explain(error: BaseException, name: str) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
         yield error
+        seen.append(error)
         error = error.__cause__ or error.__context__
 
 

@@ -51,7 +51,8 @@ class DataConfig:
         require(self.holdout >= 1, f"data.holdout={self.holdout} must be at least 1; for none use data.validation=none")
         require(self.folds >= 2, f"data.folds={self.folds} must be at least 2")
         require(0 <= self.fold < self.folds, f"data.fold={self.fold} must lie below data.folds={self.folds}, from 0")
-        require(self.split_seed >= 0, f"data.split_seed={self.split_seed} must not be negative")
+        seed = self.split_seed
+        require(0 <= seed < 2**63, f"data.split_seed={seed} must not be negative, nor above 2**63 - 1")
         require(self.limit is None or self.limit >= 1, f"data.limit={self.limit} must be at least 1, or null for all")
         require(len(self.mean) == 3, f"data.mean={self.mean} must hold three numbers, for red, green and blue")
         require(len(self.std) == 3 and min(self.std) > 0, f"data.std={self.std} must hold three numbers above 0")
@@ -99,9 +100,11 @@ class TrainerConfig:
         require(0 <= smoothing < 1, f"trainer.label_smoothing={smoothing} must lie in [0, 1)")
         require(steps >= 1, f"trainer.grad_accumulation_steps={steps} must be at least 1")
         require(
-            all(_is_share_and_size(stage) for stage in stages) and stages == sorted(stages),
+            all(map(_is_share_and_size, stages))
+            and len({share for share, _ in stages}) == len(stages)
+            and stages == sorted(stages),
             f"trainer.progressive_resizing={stages} must be pairs of a share of the run, between 0 and 1 and rising, "
-            "and a size in whole pixels: [[0.15,20],[0.5,24]]",
+            "and a size of at least 2 whole pixels: [[0.15,20],[0.5,24]]",
         )
         for name in ("grad_clip_norm", "patience", "max_minutes"):
             value = getattr(self, name)
@@ -114,7 +117,7 @@ def _is_share_and_size(stage: Any) -> bool:
     if not (isinstance(stage, list) and len(stage) == 2):
         return False
     share, size = stage
-    return isinstance(share, float) and 0 < share < 1 and isinstance(size, int) and size >= 1
+    return isinstance(share, float) and 0 < share < 1 and type(size) is int and size >= 2
 
 
 @dataclass
@@ -126,6 +129,7 @@ class InitConfig:
 
     def __post_init__(self) -> None:
         require_choice("init.images", self.images, INIT_IMAGES)
+        require(self.freeze != "" and self.run != "", "init.freeze and init.run must not be empty; null means none")
         for name, default in (("freeze", None), ("images", "all")):
             value = getattr(self, name)
             require(
@@ -151,6 +155,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         data, trainer = self.data, self.trainer
         _require_finite(asdict(self))
+        for name, node, key in (("model", self.model, "image_size"), ("data.source", data.source, "root")):
+            own = getattr(data, key)
+            require(node.get(key, own) == own, f"{name}.{key}={node.get(key)} follows data.{key}={own}; set that")
         require(0 <= self.seed < 2**63, f"seed={self.seed} must not be negative, nor above 2**63 - 1")
         warmup = self.scheduler.get("warmup_epochs", 0)
         require(

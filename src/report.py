@@ -53,7 +53,9 @@ def read_runs(config: DictConfig) -> tuple[list[RunRecord], Comparison]:
     require_choice("direction", config.direction, DIRECTIONS)
     paths = config.runs if isinstance(config.runs, ListConfig) else [config.runs]
     require(all(isinstance(path, str) for path in paths), f"runs={config.runs} must be a folder or a list of folders")
-    comparison = compare(collect(paths), config.metric, config.direction)
+    from src.analysis.report import check_logits  # imports torch
+
+    comparison = compare(check_logits(collect(paths)), config.metric, config.direction)
     records = comparison.records
     if not records:
         raise UserError(f"none of these runs can be read: {comparison.unreadable[0].reason}")

@@ -5,9 +5,11 @@ Importing this module does not import torch.
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from inspect import isclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -44,10 +46,49 @@ def check_target(node: Mapping[str, Any], name: str, num_positional: int = 0) ->
     except TypeError as error:
         valid = ", ".join(list(signature.parameters)[num_positional:]) or "none"
         raise UserError(f"{name} ({target}): {error}; its arguments are: {valid}.") from error
+    _check_types(settings, name, target)
     for key, value in settings.items():
         for part in value if isinstance(value, list) else [value]:
             if isinstance(part, Mapping) and "_target_" in part:
                 check_target(part, f"{name}.{key}")
+
+
+def _check_types(settings: Mapping[str, Any], name: str, target: str) -> None:
+    """Raises UserError for a setting of another type than the target's annotation asks for."""
+    function = pkgutil.resolve_name(target)
+    try:
+        hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    except Exception:  # annotations may name what cannot be imported: they are no more than hints
+        return
+    for key, value in settings.items():
+        if value is None and key == "num_classes":  # as many as the data has: filled in when the model is built
+            continue
+        if not _fits(value, hints.get(key, Any)):
+            kind = getattr(hints[key], "__name__", str(hints[key])) if isclass(hints[key]) else str(hints[key])
+            raise UserError(f"{name}.{key}={value} is not of the type that {target} asks for: {kind}.")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether `value`, read from a config, can be meant by the annotation; what is not known here fits."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    # a node of its own, or a list of them
+    if isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(item, Mapping) for item in value)):
+        return True
+    if origin in (Union, UnionType):
+        return any(_fits(value, argument) for argument in arguments)
+    if hint in (bool, str):
+        return isinstance(value, hint)
+    if hint in (int, float):
+        return isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
+    if hint is type(None):
+        return value is None
+    if origin in (list, tuple, Sequence):
+        if not isinstance(value, list | tuple):
+            return False
+        if origin is tuple and Ellipsis not in arguments:
+            return len(value) == len(arguments) and all(map(_fits, value, arguments))
+        return all(_fits(item, arguments[0]) for item in value)
+    return not (isclass(hint) and hint.__name__ == "Tensor")
 
 
 def build(node: Mapping[str, Any], name: str, **others: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from src import plots
 from src.analysis.compare import TEST_ACCURACY, Comparison, measure_gap, measure_spread, short_names
 from src.analysis.document import Block, Commands, Heading, Picture, Table
-from src.analysis.runs import Rows, RunRecord, drop_repeats
+from src.analysis.runs import Rows, RunRecord, drop_repeats, unreadable
 from src.errors import UserError
 from src.formatting import duration, percent
 from src.metrics import confusion_matrix, per_class
@@ -21,20 +21,28 @@ class BestRun(NamedTuple):
     predictions: Predictions
 
 
-def load_best_run(comparison: Comparison) -> BestRun | None:
-    """The best run of the best setting; None where no run was evaluated on the test set.
+def check_logits(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The records; one whose test_logits.pt cannot be read becomes unreadable."""
+    checked = []
+    for record in records:
+        try:
+            if record.run_dir.test_logits_file.exists():
+                load_predictions(record.run_dir.test_logits_file)
+            checked.append(record)
+        except UserError as error:
+            checked.append(unreadable(record.run_dir, error))
+    return checked
 
-    A run whose logits cannot be read leaves its place to the next, with a line on the terminal.
-    """
-    sign = -1 if comparison.direction == "maximize" else 1
+
+def load_best_run(comparison: Comparison) -> BestRun | None:
+    """The best run of the best setting; None where no run was evaluated on the test set."""
+    best_of = max if comparison.direction == "maximize" else min
     for row in comparison.rows:
         measured = [record for record in row.records if record.metric(comparison.metric) is not None]
         measured = [record for record in measured if record.run_dir.test_logits_file.exists()]
-        for record in sorted(measured, key=lambda record: sign * record.metric(comparison.metric)):
-            try:
-                return BestRun(record, load_predictions(record.run_dir.test_logits_file))
-            except UserError as error:
-                print(f"the mistakes of {record.run_dir.path} cannot be shown: {error}", flush=True)
+        if measured:
+            best = best_of(measured, key=lambda record: record.metric(comparison.metric))
+            return BestRun(best, load_predictions(best.run_dir.test_logits_file))
     return None
 
 

@@ -65,7 +65,7 @@ def read_record(run_dir: RunDir) -> RunRecord:
         config, result = run_dir.load_config(), run_dir.load_result()
         history = read_history(run_dir.history_file) if run_dir.history_file.exists() else []
     except UserError as error:
-        return RunRecord(run_dir, RunConfig(), {}, {}, [], Status.UNREADABLE, str(error), 0, 0.0)
+        return unreadable(run_dir, error)
     status, reason = Status(result.get("status", Status.WAITING)), result.get("reason") or ""
     if status == Status.RUNNING and not run_dir.is_locked():
         status, reason = Status.KILLED, "the process ended without a message: it was killed, or the machine went down"
@@ -73,6 +73,11 @@ def read_record(run_dir: RunDir) -> RunRecord:
     epochs = max(result.get("epochs", 0), last.get("epoch", 0))
     seconds = max(result.get("seconds", 0.0), last.get("seconds") or 0.0)
     return RunRecord(run_dir, config, flatten(config), result, history, status, reason, epochs, seconds)
+
+
+def unreadable(run_dir: RunDir, error: UserError) -> RunRecord:
+    """The record of a run of which a file is damaged."""
+    return RunRecord(run_dir, RunConfig(), {}, {}, [], Status.UNREADABLE, str(error), 0, 0.0)
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:

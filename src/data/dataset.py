@@ -77,6 +77,23 @@ class ImageDataset:
     test: LabeledImages
     classes: Classes
 
+    def check(self) -> None:
+        """Raises ValueError where a part is not what it should be: a data set may come from a user's own function."""
+        num_classes = len(self.classes.names)
+        for name, part in (("training", self.train), ("test", self.test)):
+            images, labels, count = part.images, part.labels, len(part)
+            for holds, problem in (
+                (count > 0, f"there are no {name} images"),
+                (images.dtype == torch.uint8, f"the {name} images are {images.dtype}, not uint8"),
+                (images.ndim == 4 and images.shape[:2] == (count, 3), f"the {name} images have the shape "
+                 f"{tuple(images.shape)}, not ({count}, 3, height, width)"),
+                (labels.dtype == torch.int64 and labels.ndim == 1, f"the {name} labels are not one int64 per image"),
+            ):  # fmt: skip
+                if not holds:
+                    raise ValueError(problem)
+            if labels.min() < 0 or labels.max() >= num_classes:
+                raise ValueError(f"the {name} labels must lie in [0, {num_classes}), the number of class names")
+
     def resized(self, size: int) -> "ImageDataset":
         return ImageDataset(self.train.resized(size), self.test.resized(size), self.classes)
 

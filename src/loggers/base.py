@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from src.config import RunConfig
+from src.errors import UserError, first_line
 from src.run_dir import RunDir
 
 if TYPE_CHECKING:  # the sweeps read history.csv without importing torch
@@ -28,6 +29,21 @@ class RunStart:
     val_share: float  # validation images per training image
     time_share: Callable[[float], float]  # the share of the run's time that its first part takes, both in [0, 1]
     sample_images: "Tensor"  # (<= 32, 3, H, W) float32 in [0, 1]: training images, augmented as in training
+
+
+def tell(loggers: "Sequence[Logger]", method: str, *arguments: Any) -> None:
+    """Calls a method of each logger. Raises UserError, which names the logger, for what its code raises."""
+    for logger in loggers:
+        try:
+            getattr(logger, method)(*arguments)
+        except (UserError, OSError):
+            raise
+        except Exception as error:
+            raise UserError(
+                f"the logger {type(logger).__name__} fails in {method}: {type(error).__name__}: "
+                f"{first_line(error).rstrip('.')}; mend it, or leave it out with ~logger.<its name>. The traceback is "
+                "in train.log."
+            ) from error
 
 
 class Logger:

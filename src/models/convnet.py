@@ -55,6 +55,7 @@ class ConvNet(nn.Module):
         named = (("pooling", pooling, POOLINGS), ("activation", activation, ACTIVATIONS), ("init", init, INITIALIZERS))
         for holds, problem in (
             (bool(blocks) and all(blocks), f"blocks={list(blocks)} must hold at least one number in each block"),
+            (all(count >= 1 for block in blocks for count in block), f"blocks={list(blocks)} hold a number below 1"),
             (width > 0, f"width={width} must be above 0"),
             (0 <= dropout < 1, f"dropout={dropout} must lie in [0, 1)"),
             (all(units > 0 for units in dense), f"dense={list(dense)} must hold widths above 0"),

@@ -15,6 +15,7 @@ def constant(epoch: float, epochs: int, warmup_epochs: float = 0.0) -> float:
 
 def cosine(epoch: float, epochs: int, warmup_epochs: float = 0.0, final_factor: float = 0.0) -> float:
     """Half a cosine from 1 after the warm-up to `final_factor` at the end (Loshchilov & Hutter 2017, no restarts)."""
+    _check_range("final_factor", final_factor, 0, 1)
     done = (epoch - warmup_epochs) / (epochs - warmup_epochs)
     return constant(epoch, epochs, warmup_epochs) * _half_cosine(1.0, final_factor, done)
 
@@ -31,6 +32,9 @@ def one_cycle(
 
     Smith & Topin 2018; the defaults are those of `torch.optim.lr_scheduler.OneCycleLR`. The optimizer's lr is the peak.
     """
+    _check_fraction(rising_fraction)
+    _check_range("start_factor", start_factor, 0, 1)
+    _check_range("final_factor", final_factor, 0, 1)
     done = epoch / epochs
     if done < rising_fraction:
         factor = _half_cosine(start_factor, 1.0, done / rising_fraction)
@@ -41,6 +45,7 @@ def one_cycle(
 
 def triangle(epoch: float, epochs: int, warmup_epochs: float = 0.0, rising_fraction: float = 0.25) -> float:
     """Linear from 0 to 1 over `rising_fraction` of the run, then linear to 0 at its end."""
+    _check_fraction(rising_fraction)
     done = epoch / epochs
     factor = done / rising_fraction if done < rising_fraction else (1 - done) / (1 - rising_fraction)
     return constant(epoch, epochs, warmup_epochs) * max(factor, 0.0)
@@ -50,8 +55,21 @@ def step(
     epoch: float, epochs: int, warmup_epochs: float = 0.0, milestones: Sequence[float] = (0.5, 0.75), gamma: float = 0.1
 ) -> float:
     """1, multiplied by `gamma` at each milestone; milestones are fractions of the run."""
+    for milestone in milestones:
+        _check_range("milestones", milestone, 0, 1)
+    _check_range("gamma", gamma, 0, 1)
     passed = sum(epoch >= milestone * epochs for milestone in milestones)
     return constant(epoch, epochs, warmup_epochs) * gamma**passed
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name}={value} must lie in [{low}, {high}]")
+
+
+def _check_fraction(rising_fraction: float) -> None:
+    if not 0 < rising_fraction < 1:
+        raise ValueError(f"rising_fraction={rising_fraction} must lie between 0 and 1")
 
 
 def _half_cosine(start: float, end: float, done: float) -> float:

@@ -32,6 +32,10 @@ def load_splits(config: RunConfig) -> Splits:
         f"data.source ({config.data.source['_target_']}) returns a {type(dataset).__name__}, not an ImageDataset of "
         "src.data.dataset",
     )
+    try:
+        dataset.check()
+    except ValueError as error:
+        raise UserError(f"data.source ({config.data.source['_target_']}): {error}.") from error
     dataset = dataset.resized(config.data.image_size)
     found, expected = len(dataset.classes.names), config.data.num_classes
     require(
@@ -148,7 +152,11 @@ def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: in
             f"scheduler ({config.scheduler['_target_']}) returns {factor} for epoch {epoch:g}, no factor of 0 or more",
         )
     return call(
-        config.scheduler, "scheduler", LambdaLR, optimizer, lambda step: schedule(step / steps_per_epoch, epochs)
+        config.scheduler,
+        "scheduler",
+        LambdaLR,
+        optimizer,
+        lambda step: call(config.scheduler, "scheduler", schedule, step / steps_per_epoch, epochs),
     )
 
 

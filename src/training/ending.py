@@ -8,7 +8,7 @@ from typing import Any
 
 from src.config import RunConfig
 from src.errors import Interrupted, UserError, explain_os_error
-from src.loggers.base import Logger, RunStart
+from src.loggers.base import Logger, RunStart, tell
 from src.overrides import exact_command
 from src.result import Status
 from src.run_dir import RunDir
@@ -36,9 +36,9 @@ def record_status(run_dir: RunDir, config: RunConfig) -> Iterator[None]:
         if explained is None or not isinstance(error.__cause__, UserError | OSError | None):
             with suppress(OSError), run_dir.log_file.open("a") as file:
                 file.write(traceback.format_exc())
-        if explained:
-            raise explained from error
-        raise
+        if explained is None or explained is error:
+            raise
+        raise explained from error
     except BaseException as ending:  # a signal; or a second Ctrl-C, which does not wait for the save
         if _record_end(run_dir, Status.INTERRUPTED, None):
             saved = "everything is saved" if isinstance(ending, Interrupted) else "the last checkpoint is saved"
@@ -73,7 +73,7 @@ def open_loggers(loggers: Sequence[Logger], start: RunStart) -> Iterator[None]:
     """Starts the loggers; at the end closes those that were started."""
     with ExitStack() as stack:
         for logger in loggers:
-            logger.on_run_start(start)
+            tell([logger], "on_run_start", start)
             stack.callback(call_safely, logger.close)
         yield
 

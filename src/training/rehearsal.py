@@ -28,10 +28,10 @@ def rehearse(trainer: Trainer) -> None:
     config = trainer.config
     with torch.random.fork_rng():
         double = _double(trainer)
-        images, labels = next(iter(double.loader.batches(0)))
-        images = resize_batch(images, double.image_size())
         preprocess = double.classifier.preprocess
-        with _blaming("augmentation", config.augmentation):
+        with _blaming("augmentation", config.augmentation):  # a transform of single images is called by the loader
+            images, labels = next(iter(double.loader.batches(0)))
+            images = resize_batch(images, double.image_size())
             params = double.draw_augmentation(images)
             inputs = double.augmentation(preprocess.to_float(images), params)
             _require_shape(inputs, tuple(images.shape))

@@ -11,7 +11,7 @@ from src.config import RunConfig
 from src.data.rng import AUGMENTATION, make_generator
 from src.data.split import Splits
 from src.errors import Interrupted, UserError
-from src.loggers.base import Logger, Row
+from src.loggers.base import Logger, Row, tell
 from src.metrics import Metrics, measure
 from src.result import StopReason
 from src.run_dir import RunDir
@@ -85,8 +85,8 @@ class Trainer:
                 self.save("last")
                 return StopReason.MAX_MINUTES
             is_best = self.end_epoch(self.validate())
-            for logger in self.loggers:  # before the save: after a crash in between, resume logs this epoch again
-                logger.on_epoch_end(self.state.history, is_best)
+            # before the save: after a crash in between, resume logs this epoch again
+            tell(self.loggers, "on_epoch_end", self.state.history, is_best)
             if is_best:
                 self.save("best")
             self.save("last")
@@ -190,8 +190,7 @@ class Trainer:
         self._tick(training=True)
         if self.ticked - self.logged >= LOG_SECONDS:
             loss = self._finite_loss()
-            for logger in self.loggers:
-                logger.on_log(self.state.epoch, self.state.batch, loss, self.meter.accuracy())
+            tell(self.loggers, "on_log", self.state.epoch, self.state.batch, loss, self.meter.accuracy())
             if self.ticked - self.saved > 60 * self.config.trainer.checkpoint_minutes:
                 self.save("last")
             self.logged = time.perf_counter()

@@ -27,8 +27,8 @@ def no_mean(logits, targets):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["optimizer.betas=[0.9]"], r"optimizer \(torch\.optim\.Adam\) (fails|refuses).*"),
-        (["augmentation.degrees=abc"], r"augmentation \(src\.data\.augment\.Affine\) .*degrees"),
+        (["optimizer.betas=[0.9]"], r"optimizer\.betas=\[0\.9\] is not of the type that torch\.optim\.Adam asks for"),
+        (["augmentation.degrees=abc"], r"augmentation\.degrees=abc is not of the type"),
     ],
 )
 def test_what_only_a_step_meets_shows_before_the_first(tiny, trained, overrides, message):
