@@ -4,6 +4,7 @@ Machines are noisy and differ: only ratios count, of two sides that take turns i
 """
 
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -43,7 +44,7 @@ def check_settings(config: DictConfig) -> None:
     """Raises UserError for a setting of the benchmark itself that cannot be meant."""
     require_choice("format", config.format, ("table", "json"))
     require(config.rounds >= 1, f"rounds={config.rounds} must be at least 1")
-    require(config.seconds > 0, f"seconds={config.seconds} must be above 0")
+    require(0 < config.seconds < math.inf, f"seconds={config.seconds} must be above 0")
     require(bool(config.seeds) or not config.trainings, "seeds=[] trains nothing; leave it out for seeds=[0]")
     valid = dict.fromkeys(("loops", "pipelines", "trainings"), choices("experiment"))
     valid["augmentations"] = ["affine", "crop_flip"]  # those that torchvision has too

@@ -1,20 +1,19 @@
 """How every command starts and ends: Hydra around it, one sentence for a mistake, an honest exit code."""
 
 import difflib
-import errno
 import os
 import re
 import secrets
+import shlex
 import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -25,11 +24,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.config import GROUPS, TYPED_NODES
-from src.errors import Interrupted, UserError, explain_os_error
-from src.overrides import allow_new_keys, is_override, key_of
+from src.errors import Interrupted, UserError, explain_os_error, first_line
+from src.overrides import COMMAND, allow_new_keys, is_override, key_of
 from src.run_dir import find_run
 from src.schemas import SCHEMAS, register_schemas
+from src.terminal import outlive_terminal
 
+FULL_ERROR = "HYDRA_FULL_ERROR"  # the environment variable by which users ask Hydra for tracebacks
 SRC = Path(__file__).resolve().parent
 CONFIG_DIR = next(path for path in (SRC / "conf", SRC.parent / "conf") if path.is_dir())  # installed wheel, or checkout
 
@@ -40,8 +41,10 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
     The exit code is 0, 1 after a mistake or a failure in any job, 128 + the signal's number after an interruption.
     """
     failures: list[str] = []
+    tasks: list[DictConfig] = []
 
     def job(config: DictConfig) -> None:
+        tasks.append(config)
         try:
             task(config)
         except (UserError, OSError, HydraException, OmegaConfBaseException) as error:
@@ -52,9 +55,10 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
     register_schemas()
     register_resolvers()
     register_plugins()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what went wrong instead of printing it in its own way
+    wants_traceback = FULL_ERROR in os.environ
+    os.environ[FULL_ERROR] = "1"  # Hydra then raises what went wrong instead of printing it in its own way
     try:
-        sys.argv[1:] = prepare_arguments(sys.argv[1:])
+        sys.argv[1:] = prepare_arguments(sys.argv[1:], name)
         hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=name)(job)()
     except (HydraException, OmegaConfBaseException, UserError) as error:
         sys.exit(f"error: {explain(error, name)}")
@@ -64,6 +68,16 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
         sys.exit(128 + interruption.signal_number)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        if tasks or wants_traceback:
+            raise
+        reason = (
+            f"{type(error).__name__}: {first_line(error).rstrip('.')}"  # of Hydra, for settings that it cannot take
+        )
+        sys.exit(f"error: {shlex.join(sys.argv[1:])} cannot be read ({reason}); {FULL_ERROR}=1 shows where.")
+    finally:
+        if not wants_traceback:
+            os.environ.pop(FULL_ERROR, None)
     sys.exit(1 if failures else 0)
 
 
@@ -74,55 +88,18 @@ def tell(error: Exception, name: str) -> str:
     return sentence
 
 
-def outlive_terminal(forgive_all: bool) -> None:
-    """Lets the command continue when its terminal closes (SIGHUP) or the reader of its output ends (`| head -3`).
-
-    With `forgive_all` also when the output cannot be written for another reason, a full disk for example: a training
-    writes everything to its own log too.
-    """
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if sys.stdout is not None:  # it is None where the shell closed it: >&-
-        sys.stdout = _ForgivingStream(sys.stdout, forgive_all)
-    if sys.stderr is not None:
-        sys.stderr = _ForgivingStream(sys.stderr, forgive_all)
-
-
 def _interrupt(number: int, _frame: FrameType | None) -> None:
     """SIGTERM outside of a training: ends the command in order, with the table of a sweep."""
     raise Interrupted(number)
 
 
-class _ForgivingStream:
-    """A text stream whose output goes nowhere once nobody can read it any more."""
-
-    def __init__(self, stream: TextIO, forgive_all: bool) -> None:
-        self._stream, self._forgive_all = stream, forgive_all
-
-    def write(self, text: str) -> int:
-        self._try(lambda: self._stream.write(text))
-        return len(text)
-
-    def flush(self) -> None:
-        self._try(self._stream.flush)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._stream, name)
-
-    def _try(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except OSError as error:
-            if not (self._forgive_all or isinstance(error, BrokenPipeError) or error.errno == errno.EIO):
-                raise OSError(error.errno, error.strerror, "the output") from error
-            with suppress(OSError), open(os.devnull, "w") as nowhere:
-                os.dup2(nowhere.fileno(), self._stream.fileno())
-
-
-def prepare_arguments(arguments: Sequence[str]) -> list[str]:
+def prepare_arguments(arguments: Sequence[str], name: str) -> list[str]:
     """What Hydra's parser needs: flags before overrides, `~` expanded, leave to add keys where a target takes them.
 
     Raises UserError for what Hydra would answer with a traceback or obey to the harm of the run folders.
     """
+    if COMMAND not in os.environ:  # else a sweep has typed them
+        _check_hydra_settings(arguments, name)
     for argument in arguments:
         key, _, value = argument.partition("=")
         if "=" in argument and key.lstrip("+") in GROUPS:
@@ -131,6 +108,21 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
             raise UserError(f"{argument} is not supported, run folders are relative to here; leave it out.")
     expanded = [re.sub(r"(?<=[=,\['\"])~(?=/)", str(Path.home()), argument) for argument in arguments]
     return sorted(map(allow_new_keys, expanded), key=is_override)
+
+
+def _check_hydra_settings(arguments: Sequence[str], name: str) -> None:
+    """Raises UserError for settings of Hydra that would do nothing, or harm."""
+    sweeps = "-m" in arguments or "--multirun" in arguments
+    if sweeps and name != "train":
+        raise UserError(f"src.{name} has no sweeps; leave --multirun out.")
+    for argument in arguments:
+        key, value = key_of(argument), argument.partition("=")[2]
+        if key.startswith("hydra") and value == "???":
+            raise UserError(f"{argument} has no value; set it, or leave it out.")
+        if key in ("hydra.sweep.subdir", "hydra.output_subdir"):
+            raise UserError(f"{argument} is not supported, run folders are named here; leave it out.")
+        if key == "hydra.run.dir" and name not in ("train", "report"):
+            raise UserError(f"{argument} does nothing here, nothing is written; leave it out.")
 
 
 def _check_choice(group: str, value: str) -> None:

@@ -74,6 +74,10 @@ class RunDir:
         return self.path / "checkpoints" / f"{name}.pt"
 
     @property
+    def holds_run(self) -> bool:
+        return self.config_file.is_file() and self.result_file.is_file()
+
+    @property
     def has_checkpoint(self) -> bool:
         """Whether there is one to resume from."""
         return self.checkpoint("last").exists() or self.checkpoint("previous").exists()
@@ -147,7 +151,14 @@ class RunDir:
 
     def require_free(self) -> None:
         """Raises UserError where the folder holds a run that has started, or anything else: nothing is overwritten."""
+        outer = [parent for parent in self.path.absolute().parents if RunDir(parent).holds_run]
+        require(
+            not outer, f"{self.path} lies in the folder of a run ({outer and outer[0]}); choose another hydra.run.dir"
+        )
+        require(self.path.resolve() != Path.cwd(), "hydra.run.dir is the current folder; choose a folder of its own")
         if not self.config_file.exists():
+            is_ours = not self.result_file.exists() or "format" in self.load_result()
+            require(is_ours, f"{self.result_file} is no run's; choose another hydra.run.dir")
             others = sorted(path.name for path in self.path.glob("*") if path.name not in STARTED_FILES)
             require(
                 not others,
@@ -170,6 +181,7 @@ class RunDir:
         again if nothing was written to it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        is_new = not self._lock_file.exists()
         file = try_lock(self._lock_file)
         if file is None and wait_seconds:
             print(f"{self.path} is in use: waiting for the process in it to end", flush=True)
@@ -181,8 +193,9 @@ class RunDir:
         try:
             yield
         finally:
-            if list(self.path.iterdir()) == [self._lock_file]:
-                self._lock_file.unlink()
+            if is_new and not self.has_checkpoint:  # what refused the folder, or failed early, leaves no lock in it
+                self._lock_file.unlink(missing_ok=True)
+            if self.path.is_dir() and not any(self.path.iterdir()):
                 self.path.rmdir()
             file.close()
 

@@ -1,5 +1,6 @@
 """Trains a network: `python -m src.train model=deep data.augment=true`; see `--help`."""
 
+import re
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,6 +16,7 @@ from src.sweeps.workers import end_with_parent, is_job
 from src.trust import load_trusted_config
 
 RESUME_SETTINGS = ("resume", "pause_at", "trust", "data.root")
+SWEEP_SETTING = re.compile(r"hydra[./](sweep|sweeper|launcher)\b")
 WAIT_SECONDS = 30.0  # for a job of an earlier start of the sweep, which was killed: it saves and ends
 
 
@@ -23,7 +25,11 @@ def train(config: DictConfig) -> None:
 
     The jobs of a sweep are resumed too: the sweeper has created their folders.
     """
-    run_dir = RunDir(relative(Path(HydraConfig.get().runtime.output_dir)))
+    hydra = HydraConfig.get()
+    require(
+        not hydra.job.chdir, "hydra.job.chdir=true is not supported, run folders are relative to here; leave it out"
+    )
+    run_dir = RunDir(relative(Path(hydra.runtime.output_dir)))
     with run_dir.locked(WAIT_SECONDS if is_job() else 0):
         if config.resume:
             check_resume(config.resume, run_dir)
@@ -42,6 +48,8 @@ def train(config: DictConfig) -> None:
 
 def create_run(config: DictConfig, run_dir: RunDir) -> RunConfig:
     """Checks the settings of a new run and writes them to its folder."""
+    of_sweeps = [text for text in HydraConfig.get().overrides.hydra if SWEEP_SETTING.match(key_of(text))]
+    require(not of_sweeps, f"{' '.join(of_sweeps)} does nothing without --multirun; add that, or leave it out")
     overrides = list(HydraConfig.get().overrides.task)
     run_config = parse_config(config, overrides)
     if run_config.init.run:

@@ -146,9 +146,11 @@ def test_every_file_says_what_it_is_and_its_example_is_accepted(name):
     group, _, choice = name.removesuffix(".yaml").partition("/")
     arguments = [text for text in example(name) if not text.startswith("hydra")]
     if group != "hydra":
-        assert hydra_config(*prepare_arguments(arguments)).runtime.choices[group] == choice or group == "logger"
+        assert (
+            hydra_config(*prepare_arguments(arguments, "train")).runtime.choices[group] == choice or group == "logger"
+        )
     if group != "logger":
-        config_of(*prepare_arguments(arguments))
+        config_of(*prepare_arguments(arguments, "train"))
 
 
 @pytest.mark.parametrize("name", FILES + [f"{command}.yaml" for command in COMMANDS])

@@ -128,7 +128,7 @@ def _values(override: Override) -> list[str]:
 
 @pytest.mark.parametrize(("page", "name", "arguments"), CASES)
 def test_every_command_is_accepted(own_parts, page, name, arguments):
-    arguments = prepare_arguments(arguments)
+    arguments = prepare_arguments(arguments, "train")
     if "--config-dir" in arguments:
         folder = arguments.pop(arguments.index("--config-dir") + 1)
         arguments.append(f"hydra.searchpath=[file://{own_parts / folder}]")

@@ -13,7 +13,6 @@ from src.files import write_text
 from src.formatting import duration, format_table
 
 FRACTIONS = ("top1", "top5", "superclass")
-SWEEP_TABLE = "sweep.csv"
 EVENTS_SUFFIX = ".sweep"  # of the table's TensorBoard file: no other event file is replaced
 
 
@@ -28,7 +27,7 @@ def write_sweep(comparison: Comparison, folder: Path) -> None:
     from torch.utils.tensorboard import SummaryWriter  # imports torch
 
     markdown = to_markdown(sweep_blocks(comparison))
-    write_text(folder / SWEEP_TABLE, sweep_csv(comparison))
+    write_text(folder / "sweep.csv", sweep_csv(comparison))
     write_text(folder / "sweep.md", markdown)
     for events in folder.glob(f"events.out.tfevents.*{EVENTS_SUFFIX}"):
         events.unlink()

@@ -55,6 +55,7 @@ def _load(dataset: type[CIFAR10], name: str, root: str, classes: Classes) -> Ima
         parts = [dataset(str(folder), train=train, download=True) for train in (True, False)]
     except (OSError, RuntimeError, EOFError) as error:
         files = {folder / dataset.base_folder / file: md5 for file, md5 in dataset.train_list + dataset.test_list}
+        files[folder / dataset.filename] = dataset.tgz_md5
         damaged = [str(path) for path, md5 in files.items() if path.exists() and not check_integrity(str(path), md5)]
         state = f"is damaged in {folder} ({', '.join(damaged)}: wrong checksum)" if damaged else f"is not in {folder}"
         reason = str(error).strip() or type(error).__name__

@@ -14,10 +14,10 @@ from omegaconf import DictConfig, open_dict
 
 from src.analysis.compare import DIRECTIONS, Comparison, compare
 from src.analysis.runs import RunRecord, differences, flatten, read_record
-from src.analysis.sweep_table import SWEEP_TABLE, sweep_text, write_sweep
+from src.analysis.sweep_table import sweep_text, write_sweep
 from src.config import RunConfig, parse_config
 from src.errors import UserError, require, require_choice
-from src.overrides import exact_command, named_keys, quote_override, shell_override
+from src.overrides import exact_command, key_of, named_keys, quote_override, shell_override
 from src.result import Status, is_finished
 from src.run_dir import RunDir, find_run, relative
 
@@ -74,6 +74,8 @@ class Sweep:
         `swept` are the keys that name the folders. Raises UserError for the first job that is invalid, or whose
         folder holds a run of other settings; nothing is written before all have passed.
         """
+        of_runs = [text for text in self.config.hydra.overrides.hydra if key_of(text) == "hydra.run.dir"]
+        require(not of_runs, f"{' '.join(of_runs)} does nothing with --multirun; use hydra.sweep.dir")
         require_own_folder(self.folder, [folder_name(n, each, swept) for n, each in enumerate(settings)])
         prepared = []
         for number, overrides in enumerate(settings):
@@ -156,7 +158,13 @@ def require_own_folder(folder: Path, job_names: Sequence[str]) -> None:
         not RunDir(folder).config_file.exists(), f"{folder} holds a run, not a sweep; choose another hydra.sweep.dir"
     )
     present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    is_sweep = SWEEP_TABLE in present or any(name in present for name in job_names)
+    others = [name for name in present if RunDir(folder / name).holds_run and name not in job_names]
+    is_sweep = any(name in present for name in job_names)
+    require(
+        not (is_sweep and others),
+        f"{folder} holds jobs that this command does not have ({', '.join(others[:3])}); type the sweep's own command, "
+        "with further values of its first setting at most, or choose another hydra.sweep.dir",
+    )
     require(
         is_sweep or not present,
         f"{folder} is not empty and holds no sweep ({', '.join(present[:3])}{' ...' * (len(present) > 3)}); choose a "

@@ -70,6 +70,14 @@ def restore(content: dict[str, Any], trainer: "Trainer") -> None:
     """
     require_same_data(content, trainer.fingerprint, trainer.run_dir)
     require_same_base(content, trainer.classifier, trainer.config.init.run)
+    epoch, batch, epochs = content["epoch"], content["batch"], trainer.config.trainer.epochs
+    fits = 0 <= epoch <= epochs and 0 <= batch <= len(trainer.loader) and len(content["history"]) == epoch
+    fits = fits and list(content["classes"]["names"]) == list(trainer.splits.classes.names)
+    require(
+        fits,
+        f"the checkpoint of {trainer.run_dir.path} (epoch {epoch}, batch {batch}) is none of this run; restore it, or "
+        "train again in another folder",
+    )
     with _explained("network", trainer):
         trainer.classifier.load_trained_state(content["model"])
     with _explained("optimizer", trainer):
@@ -128,6 +136,15 @@ def load_last(run_dir: RunDir) -> dict[str, Any]:
                 "the best of the remaining epochs evaluated, or the last where none is better."
             ) from error
     return content
+
+
+def require_nothing_lost(run_dir: RunDir) -> None:
+    """Raises UserError where a run without a checkpoint has trained before: it would begin anew, over its results."""
+    require(
+        not (run_dir.load_result().get("steps") or run_dir.checkpoint("best").exists()),
+        f"{run_dir.checkpoint('last')} does not exist, but {run_dir.path} has trained before; restore it, or train "
+        "again in another folder",
+    )
 
 
 def require_same_data(content: dict[str, Any], fingerprint: str, run_dir: RunDir) -> None:

@@ -21,7 +21,7 @@ from src.training.build import (
     initialize_from_data,
     load_splits,
 )
-from src.training.checkpoint import load_last, restore
+from src.training.checkpoint import load_last, require_nothing_lost, restore
 from src.training.device import choose_placement
 from src.training.ending import call_safely, open_loggers, record_status
 from src.training.environment import describe_environment
@@ -75,6 +75,8 @@ def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None
         if run_dir.has_checkpoint:
             restore(load_last(run_dir), trainer)
             log.info(f"continuing after epoch {trainer.state.epoch}, batch {trainer.state.batch}\n")
+        else:
+            require_nothing_lost(run_dir)
         if trainer.state.step == 0:
             rehearse(trainer)
         with open_loggers(trainer.loggers, describe_start(trainer, splits, summary)):

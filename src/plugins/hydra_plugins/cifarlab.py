@@ -58,10 +58,12 @@ class RandomSearch(Sweeper):
         params: dict[str, str] | None,
         max_batch_size: int | None = None,
     ) -> None:
-        require(n_candidates >= 1, f"hydra.sweeper.n_candidates={n_candidates} must be at least 1")
-        require(seed >= 0, f"hydra.sweeper.seed={seed} must not be negative")
-        require(folds is None or folds >= 2, f"hydra.sweeper.folds={folds} must be at least 2, or null for none")
-        whole = isinstance(rungs, Sequence) and all(isinstance(epoch, int) for epoch in rungs)
+        _require_whole("n_candidates", n_candidates, 1)
+        _require_whole("seed", seed, 0)
+        _require_whole("eta", eta, 2)
+        if folds is not None:
+            _require_whole("folds", folds, 2)
+        whole = isinstance(rungs, Sequence) and all(type(epoch) is int for epoch in rungs)
         require(whole, f"hydra.sweeper.rungs={rungs} must be a list of epochs, as [2,5]")
         self.n_candidates, self.seed = n_candidates, seed
         self.metric, self.direction, self.max_batch_size = metric, direction, max_batch_size
@@ -107,6 +109,13 @@ class RandomSearch(Sweeper):
         )
 
 
+def _require_whole(name: str, value: int, least: int, node: str = "sweeper") -> None:
+    require(
+        type(value) is int and value >= least,
+        f"hydra.{node}.{name}={value} must be at least {least}, as a whole number",
+    )
+
+
 def _fold_params(folds: int) -> dict[str, str]:
     return {"data.validation": "fold", "data.folds": str(folds), "data.fold": ",".join(map(str, range(folds)))}
 
@@ -115,7 +124,7 @@ class Subprocesses(Launcher):
     """Runs several jobs at once, each in a process of its own: hydra/launcher=joblib."""
 
     def __init__(self, n_jobs: int) -> None:
-        require(n_jobs >= 1, f"hydra.launcher.n_jobs={n_jobs} must be at least 1")
+        _require_whole("n_jobs", n_jobs, 1, "launcher")
         self.n_jobs = n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

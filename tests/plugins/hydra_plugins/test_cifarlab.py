@@ -170,8 +170,8 @@ SETTINGS = {
     ("name", "value", "problem"),
     [
         ("n_candidates", 0, "hydra.sweeper.n_candidates=0 must be at least 1"),
-        ("seed", -1, "hydra.sweeper.seed=-1 must not be negative"),
-        ("folds", 1, "hydra.sweeper.folds=1 must be at least 2, or null for none"),
+        ("seed", -1, "hydra.sweeper.seed=-1 must be at least 0"),
+        ("folds", 1, "hydra.sweeper.folds=1 must be at least 2"),
         ("rungs", 2, "hydra.sweeper.rungs=2 must be a list of epochs"),
         ("rungs", ["a"], "must be a list of epochs"),
     ],
