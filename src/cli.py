@@ -102,6 +102,8 @@ def prepare_arguments(arguments: Sequence[str], name: str) -> list[str]:
         _check_hydra_settings(arguments, name)
     for argument in arguments:
         key, _, value = argument.partition("=")
+        if argument.startswith("~") and key_of(argument) in ("model", "data", "optimizer", "scheduler", "loss"):
+            raise UserError(f"{argument} leaves no choice; see --help for those of {key_of(argument)}.")
         if "=" in argument and key.lstrip("+") in GROUPS:
             _check_choice(key.lstrip("+"), value)
         if key_of(argument) == "hydra.job.chdir" and value.lower() not in ("false", "null"):
@@ -116,6 +118,8 @@ def _check_hydra_settings(arguments: Sequence[str], name: str) -> None:
     if sweeps and name != "train":
         raise UserError(f"src.{name} has no sweeps; leave --multirun out.")
     for argument in arguments:
+        if argument.startswith(("--config-name", "-cn")) or argument == "hydra/sweeper=basic":
+            raise UserError(f"{argument} is not supported; leave it out (your own files: --config-dir).")
         key, value = key_of(argument), argument.partition("=")[2]
         if key.startswith("hydra") and value == "???":
             raise UserError(f"{argument} has no value; set it, or leave it out.")
@@ -127,7 +131,7 @@ def _check_hydra_settings(arguments: Sequence[str], name: str) -> None:
 
 def _check_choice(group: str, value: str) -> None:
     """Raises UserError for what Hydra takes, or answers with a traceback, and is no choice."""
-    if value in ("", "null") and group != "experiment":
+    if (value in ("", "null") or value.startswith("[")) and group != "experiment":
         raise UserError(f"{group}={value} names no choice; see --help for those of {group}.")
     is_word = re.fullmatch(r"[+-]?[\d.]+(e\d+)?|true|false", value, re.IGNORECASE)
     if is_word or value.endswith(".yaml") or value.rpartition("/")[2].startswith("_"):

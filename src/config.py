@@ -220,6 +220,12 @@ def check_nodes(config: RunConfig, names: Iterable[str]) -> None:
     nodes, num_positional = nodes_of(config), {"optimizer": 1, "scheduler": 2}  # what the trainer adds: weights; times
     for name in names:
         check_target(nodes[name], name, num_positional.get(name, 0))
+        is_partial = nodes[name].get("_partial_", False)
+        require(
+            name == "loss" or is_partial == (name in num_positional),
+            f"{name}._partial_={is_partial} is wrong: true is for optimizer and scheduler, whose arguments the trainer "
+            "completes, and for losses that are functions",
+        )
 
 
 def _refuse_unknown_keys(config: DictConfig) -> None:

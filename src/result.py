@@ -67,9 +67,10 @@ def read_result(path: Path) -> dict[str, Any]:
     """The content of the result.json at `path`. Raises UserError where it is damaged."""
     verify_checksum(path)
     try:
-        result = json.loads(read_text(path), parse_constant=_refuse_constant)
+        result = json.loads(read_text(path))
         check_shape(result, {})
         check_shape(result, {key: shape for key, shape in RESULT_SHAPE.items() if key in result})
+        _check_ranges(result)
         wrong = [epoch for epoch in result.get("rungs", {}) if not (epoch.isdecimal() and epoch.isascii())]
         if wrong:
             raise ValueError(f"rungs.{wrong[0]} is no epoch")
@@ -85,5 +86,11 @@ def is_finished(result: Mapping[str, Any], pause_at: int | None = None) -> bool:
     return pause_at is not None and any(int(epoch) >= pause_at for epoch in result.get("rungs", {}))
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"it holds {name}, which is no number of JSON")
+def _check_ranges(result: Mapping[str, Any]) -> None:
+    for name in ("epochs", "steps", "seconds"):
+        if result.get(name, 0) < 0:
+            raise ValueError(f"{name} is {result[name]}, below 0")
+    for part, metrics in (result.get("metrics") or {}).items():
+        for name in ("top1", "top5", "superclass"):
+            if not 0 <= ((metrics or {}).get(name) or 0) <= 1:
+                raise ValueError(f"metrics.{part}.{name} is {metrics[name]}, no fraction")

@@ -20,6 +20,7 @@ from src.files import PART, read_text, write_text
 from src.lock import is_locked, try_lock
 from src.result import Status, read_result
 
+BUILTIN_ERRORS = (AssertionError, AttributeError, RecursionError, TypeError, ValueError)  # of OmegaConf, for bad YAML
 FORMAT = 1  # of run folders; written to config.yaml
 
 
@@ -125,13 +126,13 @@ class RunDir:
             format_number = loaded.pop("format", None)
             require(
                 format_number == FORMAT,
-                f"{self.path} has the run folder format {format_number or 'of an unreleased version'}, and this "
+                f"{self.config_file} has the run folder format {format_number or 'of an unreleased version'}, and this "
                 f"version of cifarlab reads format {FORMAT}; train it again",
             )
             missing = [name for name in asdict(RunConfig()) if name not in loaded]
             require(not missing, f"{self.config_file} is damaged: {', '.join(missing)} is missing")
             return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), loaded))
-        except (YAMLError, OmegaConfBaseException, AttributeError, TypeError, ValueError, RecursionError) as error:
+        except (YAMLError, OmegaConfBaseException, *BUILTIN_ERRORS) as error:
             raise UserError(f"{self.config_file} cannot be read: {' '.join(str(error).split())}.") from error
 
     def load_result(self) -> dict[str, Any]:

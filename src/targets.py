@@ -36,7 +36,7 @@ def check_target(node: Mapping[str, Any], name: str, num_positional: int = 0) ->
             raise UserError(f"{name}.{key} is not a setting; leave it out.")
     try:
         signature = inspect.signature(pkgutil.resolve_name(target))
-    except Exception as error:  # importing a user's module may raise anything
+    except (Exception, SystemExit) as error:  # importing a user's module may raise anything
         raise UserError(f"{name}._target_={target} cannot be imported as a function or class: {error}.") from error
     if not isinstance(node.get("_partial_", False), bool):
         raise UserError(f"{name}._partial_={node['_partial_']} must be true or false.")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from src import plots
 from src.analysis.compare import TEST_ACCURACY, Comparison, measure_gap, measure_spread, short_names
 from src.analysis.document import Block, Commands, Heading, Picture, Table
-from src.analysis.runs import Rows, RunRecord, drop_repeats, unreadable
+from src.analysis.runs import Rows, RunRecord, device_of, drop_repeats, unreadable
 from src.errors import UserError
 from src.formatting import duration, percent
 from src.metrics import confusion_matrix, per_class
@@ -55,7 +55,7 @@ def name_rows(comparison: Comparison) -> Rows:
 def show_opening(title: str, records: Sequence[RunRecord]) -> list[Block]:
     """How many runs there are, their time and devices, and how the intervals are computed."""
     completed = [record for record in records if record.status == Status.COMPLETED]
-    devices = "; ".join(sorted({record.result["environment"]["device"] for record in completed}))
+    devices = "; ".join(sorted({device_of(record) for record in completed}))
     time = duration(sum(record.seconds for record in records))
     text = f"{len(records)} runs, {len(completed)} of them completed, {time} of training in all, on {devices}."
     if any(record.settings["data.validation"] == "test" for record in records):

@@ -52,7 +52,7 @@ def collect(paths: Iterable[str | Path]) -> list[RunRecord]:
     records: dict[Path, RunRecord] = {}
     for path in map(Path, paths):
         require(path.is_dir(), f"runs={path} is no folder; give folders of runs, such as outputs/<sweep>")
-        folders = [file.parent for file in path.rglob("config.yaml")]
+        folders = {file.parent for name in ("config.yaml", "result.json") for file in path.rglob(name)}
         require(bool(folders), f"runs={path} holds no run: there is no config.yaml in it or below it")
         for folder in sorted(folders, key=_natural_order):
             records.setdefault(folder.resolve(), read_record(RunDir(folder)))
@@ -78,6 +78,10 @@ def read_record(run_dir: RunDir) -> RunRecord:
 def unreadable(run_dir: RunDir, error: UserError) -> RunRecord:
     """The record of a run of which a file is damaged."""
     return RunRecord(run_dir, RunConfig(), {}, {}, [], Status.UNREADABLE, str(error), 0, 0.0)
+
+
+def device_of(record: RunRecord) -> str:
+    return str(record.result.get("environment", {}).get("device", "an unknown device"))
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from statistics import fmean
 
 from src.analysis.compare import TEST_ACCURACY, Comparison, compare, format_value, measure_spread
 from src.analysis.document import Block, Commands, Heading, Table
-from src.analysis.runs import Rows, RunRecord, drop_repeats, group_records
+from src.analysis.runs import Rows, RunRecord, device_of, drop_repeats, group_records
 from src.analysis.stats import format_spread
 from src.analysis.sweep_table import search_lines, setting_blocks
 from src.course2021.claims import judge, judge_overfitting
@@ -96,7 +96,7 @@ def _result_cells(records: Sequence[RunRecord], metric: str) -> list[str]:
     """Accuracy, interval, n, epochs, images, width, time and device of one row."""
     measured = drop_repeats(records, metric)
     epochs, images, _ = _budget(measured[0])
-    width, device = measured[0].settings.get("model.width"), measured[0].result["environment"]["device"]
+    width, device = measured[0].settings.get("model.width"), device_of(measured[0])
     seconds = fmean(record.seconds for record in measured)
     numbers = [*format_spread(measure_spread(measured, metric)), str(epochs), f"{images:,}"]
     return [*numbers, format_value(width), duration(seconds), device]
@@ -104,7 +104,11 @@ def _result_cells(records: Sequence[RunRecord], metric: str) -> list[str]:
 
 def _budget(record: RunRecord) -> tuple[int, int, str | None]:
     """(epochs, training images, data set)."""
-    return record.settings["trainer.epochs"], record.result["data"]["train_images"], record.choices.get("data")
+    return (
+        record.settings["trainer.epochs"],
+        record.result.get("data", {}).get("train_images", 0),
+        record.choices.get("data"),
+    )
 
 
 def _name(record: RunRecord) -> str:

@@ -49,6 +49,8 @@ def _draw_value(override: Override, lists: dict[str, list[str]], generator: np.r
 
 def _draw_number(text: str, interval: IntervalSweep, generator: np.random.Generator) -> str:
     start, end, log = interval.start, interval.end, "log" in interval.tags
+    require(set(interval.tags) <= {"log"}, f"{text} has an unknown tag; the only one is log")
+    require(math.isfinite(start) and math.isfinite(end), f"{text} must have finite ends")
     require(start < end, f"{text} is empty: the first number must lie below the second")
     require(not log or start > 0, f"{text} has no logarithm: both numbers must be above 0")
     whole = isinstance(start, int)

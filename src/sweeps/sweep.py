@@ -48,12 +48,12 @@ class Sweep:
     ) -> None:
         require_choice("hydra.sweeper.direction", direction, DIRECTIONS)
         require(
-            bool(METRIC_NAME.fullmatch(metric)),
+            isinstance(metric, str) and bool(METRIC_NAME.fullmatch(metric)),
             f"hydra.sweeper.metric={metric} is not measured: write metrics.<train, val or test>.<loss, top1, top5 or "
             "superclass>",
         )
         require(
-            max_batch_size is None or max_batch_size >= 1,
+            max_batch_size is None or (type(max_batch_size) is int and max_batch_size >= 1),
             f"hydra.sweeper.max_batch_size={max_batch_size} must be at least 1, or null for all jobs at once",
         )
         self.loader, self.config = hydra_context.config_loader, config

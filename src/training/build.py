@@ -77,9 +77,9 @@ def build_model(config: RunConfig, num_classes: int, placement: Placement) -> nn
     model.train(was_training)
     returned = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else type(output).__name__
     require(
-        isinstance(output, torch.Tensor) and output.shape == (1, num_classes),
+        isinstance(output, torch.Tensor) and output.shape == (1, num_classes) and output.is_floating_point(),
         f"model ({target}) returns {returned} for an image; the data has {num_classes} classes, so it must return a "
-        f"tensor of {num_classes} logits",
+        f"tensor of {num_classes} logits, float",
     )
     return model
 

@@ -55,7 +55,7 @@ def load_trained(run: str, checkpoint: str | None, device: str, trust: bool) -> 
     require_choice("device", device, DEVICES)
     run_dir = find_run(run)
     config = load_trusted_config(run_dir, trust, ("model", "data.source"))
-    name = checkpoint or run_dir.evaluated_checkpoint()
+    name = run_dir.evaluated_checkpoint() if checkpoint is None else checkpoint
     require_choice("checkpoint", name, ("best", "last"))
     path = run_dir.checkpoint(name)
     content = load_checkpoint(path)

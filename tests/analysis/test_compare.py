@@ -63,7 +63,7 @@ def test_one_setting_has_one_row_without_columns(recorded):
 
 
 def test_rows_are_sorted_by_metric_and_direction(recorded):
-    records = [recorded(f"optimizer.lr={lr}", val=lr, test=-lr) for lr in (0.1, 0.3, 0.2)]
+    records = [recorded(f"optimizer.lr={lr}", val=lr, test=1 - lr) for lr in (0.1, 0.3, 0.2)]
 
     def order(*how):
         return [row.settings["optimizer.lr"] for row in compare(records, *how).rows]
