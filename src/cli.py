@@ -131,7 +131,7 @@ def _check_hydra_settings(arguments: Sequence[str], name: str) -> None:
 
 def _check_choice(group: str, value: str) -> None:
     """Raises UserError for what Hydra takes, or answers with a traceback, and is no choice."""
-    if (value in ("", "null") or value.startswith("[")) and group != "experiment":
+    if (value in ("", "null") or re.fullmatch(r"\[.*\]", value)) and group != "experiment":
         raise UserError(f"{group}={value} names no choice; see --help for those of {group}.")
     is_word = re.fullmatch(r"[+-]?[\d.]+(e\d+)?|true|false", value, re.IGNORECASE)
     if is_word or value.endswith(".yaml") or value.rpartition("/")[2].startswith("_"):

@@ -66,7 +66,7 @@ class Started:
             os.waitstatus_to_exitcode(status),
             self.board.read(),
             seconds,
-            (self.place / "output").read_text(errors="replace"),
+            _read(self.place / "output"),
             (self.place / "errors").read_text(errors="replace"),
             json.loads(counts.read_text()) if counts.exists() else {},
         )
@@ -222,3 +222,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def _read(path: Path) -> str:
+    """The text of a file; empty for a process that was killed before it made it."""
+    return path.read_text(errors="replace") if path.exists() else ""

@@ -193,7 +193,7 @@ def on(folder: str, damage: Callable[[Path], object]) -> Prepare:
 
 RUN = "outputs/run"
 DAMAGED = [
-    ("evaluate", "split=val, none held out", ("run={run}", "split=val"), r"split=val.*held no images out|is not that on which",
+    ("evaluate", "split=val, none held out", ("run={run}", "split=val"), r"split=val.*no images out|not that on which",
      on(RUN, set_config("data.validation", "none"))),
     ("evaluate", "no best.pt", ("run={run}", "checkpoint=best"), r"best\.pt does not exist",
      on(RUN, remove("checkpoints/best.pt"))),
