@@ -67,7 +67,7 @@ class Started:
             self.board.read(),
             seconds,
             _read(self.place / "output"),
-            (self.place / "errors").read_text(errors="replace"),
+            _read(self.place / "errors"),
             json.loads(counts.read_text()) if counts.exists() else {},
         )
 

@@ -145,3 +145,15 @@ def test_hparams_show_what_is_no_number(started, setting, shown):
     events = logged(started("data.normalize=true", setting, overridden=(setting.partition("=")[0],)))
     values = hparams_of(events, "session_start_info").session_start_info.hparams
     assert values[setting.partition("=")[0]].string_value == shown
+
+
+def test_a_start_that_was_killed_before_its_first_epoch_leaves_no_second_text(started):
+    run = started()
+    (run.run_dir.path / "events.out.tfevents.1.mine").write_bytes(b"")  # not of this logger
+    for _ in range(2):
+        logger = TensorBoardLogger()
+        logger.on_run_start(run)
+        logger.close()
+    events = logged(run)
+    assert len(events.Tensors("config/text_summary")) == len(events.Images("predictions/training_images")) == 1
+    assert (run.run_dir.path / "events.out.tfevents.1.mine").exists()

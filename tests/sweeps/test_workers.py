@@ -17,7 +17,8 @@ import pytest
 from src.errors import Interrupted
 from src.loggers.history_csv import read_history
 from src.overrides import COMMAND
-from src.sweeps.workers import ProcessPool
+from src.sweeps.workers import LIFELINE, ProcessPool
+from tests.conftest import process_environment
 from tests.quick import QUICK, train_processes
 
 SCRIPT = """#!/bin/sh
@@ -204,3 +205,22 @@ def test_a_sweep_outlives_its_terminal(start_sweep, tmp_path):
     assert sweep.wait(timeout=120) == 0
     assert statuses(tmp_path) == ["completed", "completed"]
     assert "completed" in (tmp_path / "mine" / "sweep.md").read_text()
+
+
+def test_a_job_ends_when_its_sweep_has_been_killed():
+    """The sweep's end of the pipe is closed by the system, however its process ends."""
+    lifeline, other_end = os.pipe()
+    code = (
+        "import time; from src.sweeps.workers import end_with_parent; end_with_parent(); print('on', flush=True); "
+        "time.sleep(60)"
+    )
+    job = subprocess.Popen(
+        [sys.executable, "-c", code], pass_fds=(lifeline,), stdout=subprocess.PIPE, text=True,
+        env={**process_environment(), LIFELINE: str(lifeline)},
+    )  # fmt: skip
+    assert job.stdout.readline() == "on\n"
+    assert job.poll() is None
+    os.close(other_end)
+    assert job.wait(timeout=30) == -signal.SIGTERM
+    job.stdout.close()
+    os.close(lifeline)
