@@ -121,7 +121,7 @@ def _check_hydra_settings(arguments: Sequence[str], name: str) -> None:
         if argument.startswith(("--config-name", "-cn")) or argument == "hydra/sweeper=basic":
             raise UserError(f"{argument} is not supported; leave it out (your own files: --config-dir).")
         key, value = key_of(argument), argument.partition("=")[2]
-        if key.startswith("hydra") and value == "???":
+        if key.startswith("hydra.") and value in ("???", ""):
             raise UserError(f"{argument} has no value; set it, or leave it out.")
         if key in ("hydra.sweep.subdir", "hydra.output_subdir"):
             raise UserError(f"{argument} is not supported, run folders are named here; leave it out.")

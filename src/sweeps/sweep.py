@@ -81,6 +81,7 @@ class Sweep:
         for number, overrides in enumerate(settings):
             composed = self.loader.load_sweep_config(self.config, list(overrides))
             choices = composed.hydra.runtime.choices
+            require(not composed.hydra.job.chdir, "hydra.job.chdir=true is not supported; leave it out")
             config = self._parse(composed, overrides)
             check(config)
             run_dir = RunDir(self.folder / folder_name(number, overrides, swept))

@@ -4,7 +4,7 @@ Hydra finds them because this file lies in its namespace package `hydra_plugins`
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
@@ -28,6 +28,7 @@ class Grid(Sweeper):
     """Runs every combination of values; see conf/hydra/sweeper/grid.yaml."""
 
     def __init__(self, params: dict[str, str] | None, max_batch_size: int | None, metric: str, direction: str) -> None:
+        _require_params(params)
         self.params, self.max_batch_size = params, max_batch_size
         self.metric, self.direction = metric, direction
 
@@ -58,6 +59,7 @@ class RandomSearch(Sweeper):
         params: dict[str, str] | None,
         max_batch_size: int | None = None,
     ) -> None:
+        _require_params(params)
         _require_whole("n_candidates", n_candidates, 1)
         _require_whole("seed", seed, 0)
         _require_whole("eta", eta, 2)
@@ -107,6 +109,13 @@ class RandomSearch(Sweeper):
             f"{num_candidates} candidates{fewer} x {num_repetitions} runs each{rungs}, in {self.work.folder}",
             flush=True,
         )
+
+
+def _require_params(params: object) -> None:
+    require(
+        params is None or isinstance(params, Mapping),
+        f"hydra.sweeper.params={params} must be settings with their values",
+    )
 
 
 def _require_whole(name: str, value: int, least: int, node: str = "sweeper") -> None:
