@@ -102,6 +102,8 @@ def prepare_arguments(arguments: Sequence[str], name: str) -> list[str]:
         _check_hydra_settings(arguments, name)
     for argument in arguments:
         key, _, value = argument.partition("=")
+        if not argument.strip("+~"):
+            raise UserError(f"{argument} is not an override: write group=choice or group.setting=value; see --help.")
         if argument.startswith("~") and key_of(argument) in ("model", "data", "optimizer", "scheduler", "loss"):
             raise UserError(f"{argument} leaves no choice; see --help for those of {key_of(argument)}.")
         if "=" in argument and key.lstrip("+") in GROUPS:

@@ -131,6 +131,8 @@ class RunDir:
             )
             missing = [name for name in asdict(RunConfig()) if name not in loaded]
             require(not missing, f"{self.config_file} is damaged: {', '.join(missing)} is missing")
+            wrong = [name for name in loaded if name != "seed" and not isinstance(loaded[name], DictConfig)]
+            require(not wrong, f"{self.config_file} is damaged: {', '.join(map(str, wrong))} is no mapping of settings")
             return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), loaded))
         except (YAMLError, OmegaConfBaseException, *BUILTIN_ERRORS) as error:
             raise UserError(f"{self.config_file} cannot be read: {' '.join(str(error).split())}.") from error
@@ -194,7 +196,7 @@ class RunDir:
         try:
             yield
         finally:
-            if is_new and not self.has_checkpoint:  # what refused the folder, or failed early, leaves no lock in it
+            if is_new and not self.holds_run:  # what refused the folder, or failed early, leaves no lock in it
                 self._lock_file.unlink(missing_ok=True)
             if self.path.is_dir() and not any(self.path.iterdir()):
                 self.path.rmdir()

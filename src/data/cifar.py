@@ -1,5 +1,6 @@
 """CIFAR-100 and CIFAR-10 (Krizhevsky 2009) through torchvision, which downloads missing files and checks their MD5."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -51,6 +52,7 @@ def cifar10(root: str) -> ImageDataset:
 
 def _load(dataset: type[CIFAR10], name: str, root: str, classes: Classes) -> ImageDataset:
     folder = Path(root).expanduser()
+    is_new = not folder.exists()
     try:
         parts = [dataset(str(folder), train=train, download=True) for train in (True, False)]
     except (OSError, RuntimeError, EOFError) as error:
@@ -58,6 +60,9 @@ def _load(dataset: type[CIFAR10], name: str, root: str, classes: Classes) -> Ima
         files[folder / dataset.filename] = dataset.tgz_md5
         damaged = [str(path) for path, md5 in files.items() if path.exists() and not check_integrity(str(path), md5)]
         state = f"is damaged in {folder} ({', '.join(damaged)}: wrong checksum)" if damaged else f"is not in {folder}"
+        if is_new:  # torchvision made it for the download
+            with suppress(OSError):
+                folder.rmdir()
         reason = str(error).strip() or type(error).__name__
         raise UserError(
             f"{name} {state} and could not be downloaded ({reason}): put {dataset.filename} from {dataset.url} into "

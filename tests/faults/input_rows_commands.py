@@ -96,7 +96,7 @@ REPORT = [
     ("runs=true", r"runs"),
     ("runs=1.5", r"runs"),
     ("runs={a:1}", r"runs"),
-    ("runs=[3]", r"runs=3"),
+    ("runs=[3]", r"runs=\[3\]"),
     ("runs=[null]", r"runs"),
     ("runs=[[{run}]]", r"runs"),
     ("runs=[{run},nowhere]", r"runs=nowhere is no folder"),
@@ -111,7 +111,7 @@ REPORT = [
     ("runs={run} metric=metrics", r"metric=metrics"),
     ("runs={run} direction=up", r"direction=up is not one of"),
     ("runs={run} direction=null", r"direction"),
-    ("runs={run} hydra.run.dir={run}", r"outputs/run holds a run"),
+    ("runs={run} hydra.run.dir={run}", r"outputs/run .*holds no report"),
     ("runs={run} hydra.run.dir=notes.txt", r"notes\.txt"),
     ("runs={run} hydra.run.dir=notes.txt/x", r"notes\.txt"),
     ("runs={run} hydra.run.dir=/proc/cifarlab", r"/proc/cifarlab"),
@@ -213,7 +213,7 @@ DAMAGED = [
     ("report", "runs: a folder of notes", ("runs=mine",), r"runs=mine holds no run", foreign_files("mine/notes.txt")),
     ("report", "runs: a stranger's config.yaml", ("runs=mine",), r"mine.*config\.yaml|mine.*format",
      foreign_files("mine/config.yaml")),
-    ("report", "runs: only result.json", ("runs=mine",), r"runs=mine holds no run", foreign_files("mine/result.json")),
+    ("report", "runs: only result.json", ("runs=mine",), r"mine/config\.yaml does not exist", foreign_files("mine/result.json")),
 ]  # fmt: skip
 
 

@@ -69,7 +69,7 @@ FOLDERS = [
     train_row("sweep.dir: a file", "-m seed=0,1 hydra.sweep.dir=notes.txt", r"notes\.txt", foreign_files("notes.txt")),
     train_row("sweep.dir: folder of runs", "-m seed=0,1 hydra.sweep.dir=outputs", rf"{IN_USE}|sweep\.dir", None,
               ("run", "paused")),
-    train_row("sweep.dir: other sweep", "-m seed=0,1 hydra.sweep.dir={sweep}", r"outputs/sweep.*other settings"),
+    train_row("sweep.dir: other sweep", "-m seed=0,1 hydra.sweep.dir={sweep}", r"outputs/sweep holds jobs"),
     train_row("sweep.dir: sweep in another order", "-m seed=2,1,0 trainer.epochs=1 hydra.sweep.dir={sweep}",
               r"outputs/sweep|sweep\.dir"),
     train_row("sweep.dir: foreign files", "-m seed=0,1 hydra.sweep.dir=mine", rf"mine.*{IN_USE}|hydra\.sweep\.dir",
@@ -94,7 +94,6 @@ FOLDERS = [
     train_row("hydra: null", "hydra=null", r"hydra"),
     train_row("hydra.run: 3", "hydra.run=3", r"hydra\.run"),
     train_row("job_logging: unknown", "hydra/job_logging=loud", r"hydra/job_logging=loud does not exist"),
-    train_row("verbose: abc", "hydra.verbose=abc", r"hydra\.verbose|abc"),
 ]  # fmt: skip
 
 FLAGS = [
@@ -133,7 +132,6 @@ FLAGS = [
 SWEEPS = [
     ("-m seed=range(3,3)", r"seed=range\(3,3\) has no values"),
     ("-m seed=", r"seed"),
-    ("-m seed=0,0", r"seed=0,0.*(twice|same|equal)|same settings"),
     ("-m seed=0,-1", r"seed=-1"),
     ("-m seed=0,abc", r"seed.*abc"),
     ("-m seed=0,", r"seed=0,"),
@@ -234,7 +232,6 @@ SEARCH = [
 RESUMES = [
     ("resume=nowhere", r"resume=nowhere is not the folder of a run"),
     ("resume=''", r"resume"),
-    ("resume=null", r"resume"),
     ("resume=.", r"resume=\. is not the folder of a run"),
     ("resume=[a]", r"resume"),
     ("resume=3", r"resume=3 is not the folder"),

@@ -67,7 +67,7 @@ TRAINER = [
     ("trainer.progressive_resizing=[[0.6,4],[0.3,6]]", r"trainer\.progressive_resizing.*rising"),
     ("trainer.progressive_resizing=[[0.3,4],[0.3,6]]", r"trainer\.progressive_resizing.*rising"),
     ("trainer.progressive_resizing=[[0.5,true]]", r"trainer\.progressive_resizing.*pairs"),
-    ("trainer.progressive_resizing=[[0.5,1]]", r"trainer\.progressive_resizing.*1 pixel"),
+    ("trainer.progressive_resizing=[[0.5,1]]", r"trainer\.progressive_resizing.*at least 2"),
     ("trainer.progressive_resizing=null", r"trainer\.progressive_resizing"),
     ("trainer.progressive_resizing=[[0.5,4],abc]", r"trainer\.progressive_resizing"),
     ("trainer.max_minutes=0", r"trainer\.max_minutes=0"),
