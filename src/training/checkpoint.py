@@ -75,8 +75,8 @@ def restore(content: dict[str, Any], trainer: "Trainer") -> None:
     fits = fits and list(content["classes"]["names"]) == list(trainer.splits.classes.names)
     require(
         fits,
-        f"the checkpoint of {trainer.run_dir.path} (epoch {epoch}, batch {batch}) is none of this run; restore it, or "
-        "train again in another folder",
+        f"{trainer.run_dir.checkpoint('last')} (epoch {epoch}, batch {batch}) is no checkpoint of this run; restore it, "
+        "or train again in another folder",
     )
     with _explained("network", trainer):
         trainer.classifier.load_trained_state(content["model"])
@@ -191,7 +191,7 @@ def _explained(part: str, trainer: "Trainer") -> Iterator[None]:
         yield
     except Exception as error:
         raise UserError(
-            f"the checkpoint of {trainer.run_dir.path} does not fit the {part} that {trainer.run_dir.config_file} "
+            f"{trainer.run_dir.checkpoint('last')} does not fit the {part} that {trainer.run_dir.config_file} "
             f"describes: {first_line(error).rstrip('.:')}; restore both from the same run, or train again."
         ) from error
 

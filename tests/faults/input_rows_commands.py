@@ -213,7 +213,8 @@ DAMAGED = [
     ("report", "runs: a folder of notes", ("runs=mine",), r"runs=mine holds no run", foreign_files("mine/notes.txt")),
     ("report", "runs: a stranger's config.yaml", ("runs=mine",), r"mine.*config\.yaml|mine.*format",
      foreign_files("mine/config.yaml")),
-    ("report", "runs: only result.json", ("runs=mine",), r"mine/config\.yaml does not exist", foreign_files("mine/result.json")),
+    ("report", "runs: only result.json", ("runs=mine",), r"config\.yaml does not exist",
+     foreign_files("mine/result.json")),
 ]  # fmt: skip
 
 
