@@ -75,7 +75,7 @@ def restore(content: dict[str, Any], trainer: "Trainer") -> None:
     fits = fits and list(content["classes"]["names"]) == list(trainer.splits.classes.names)
     require(
         fits,
-        f"{trainer.run_dir.checkpoint('last')} (epoch {epoch}, batch {batch}) is no checkpoint of this run; restore it, "
+        f"{trainer.run_dir.checkpoint('last')} (epoch {epoch}, batch {batch}) is none of this run; restore it, "
         "or train again in another folder",
     )
     with _explained("network", trainer):
