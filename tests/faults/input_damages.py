@@ -340,7 +340,7 @@ def checkpoint_damages(name: str) -> dict[str, Damage]:
         "model a number": Damage(change_tensors(file, _with(model=3)), said),
         "model of numbers": Damage(change_tensors(file, _with(model={"a": 3})), rf"{said}|does not fit"),
         "NaN weights": Damage(change_tensors(file, _filled(float("nan"))), rf"{said}.*(nan|finite|damaged)"),
-        "inf weights": Damage(change_tensors(file, _filled(float("inf"))), rf"{said}.*(inf|damaged)"),
+        "inf weights": Damage(change_tensors(file, _filled(float("inf"))), rf"{said}.*(finite|damaged)"),
     }
 
 

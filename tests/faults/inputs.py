@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import importlib
 import multiprocessing
 import os
 import re
@@ -133,6 +134,7 @@ def bench(seconds: int | None = None) -> Iterator[Bench]:
     register_schemas()
     register_resolvers()
     register_plugins()
+    importlib.import_module("torch.utils.cpp_extension")  # its first import warns where there is no CUDA
     with tempfile.TemporaryDirectory() as folder, quick_commands(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("src.trust.TRUSTED", (*trust.TRUSTED, "tests.quick"))
         patch.setattr(socket.socket, "connect", _no_network)
