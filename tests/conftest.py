@@ -172,7 +172,8 @@ def run_in_process(name: str, *arguments: str, cwd: Path = ROOT) -> Done:
     """Runs a command as its own process would, without paying for the imports again."""
     main = importlib.import_module(f"src.{name}").main
     output, errors, code = io.StringIO(), io.StringIO(), 0
-    before = sys.argv, sys.orig_argv, Path.cwd(), signal.getsignal(signal.SIGHUP)
+    before = sys.argv, sys.orig_argv, Path.cwd()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
     sys.argv = [f"src/{name}.py", *arguments]
     sys.orig_argv = ["python", "-m", f"src.{name}", *arguments]
     os.chdir(cwd)
@@ -190,7 +191,8 @@ def run_in_process(name: str, *arguments: str, cwd: Path = ROOT) -> Done:
     finally:
         sys.argv, sys.orig_argv = before[:2]
         os.chdir(before[2])
-        signal.signal(signal.SIGHUP, before[3])
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         GlobalHydra.instance().clear()
     return subprocess.CompletedProcess(list(arguments), code, output.getvalue(), errors.getvalue())
 
