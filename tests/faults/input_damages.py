@@ -266,7 +266,6 @@ RESULT_VALUES = {
         ("reason 3", "reason", 3),
         ("data 3", "data", 3),
         ("environment 3", "environment", 3),
-        ("environment {}", "environment", {}),
         ("evaluated path", "evaluated", "../../../../etc/passwd"),
         ("evaluated 3", "evaluated", 3),
         ("overridden 3", "overridden", 3),

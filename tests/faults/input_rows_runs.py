@@ -138,8 +138,12 @@ def _grow(place: Path) -> None:
 
 def _continue_sweep(name: str, damage: Damage) -> Row:
     arguments = (*QUICK, "--multirun", "seed=0,1,2", "trainer.epochs=1", "hydra.sweep.dir={sweep}")
-    return Row("sweep with a damaged job", f"continued: {name}", "train", arguments,
-               rf"{damage.expected}|1_seed-1 holds a run of other settings", _prepare(JOB, damage))  # fmt: skip
+    expected = rf"{damage.expected}|1_seed-1 holds a run of other settings"
+    table = r"outputs/sweep/(sweep\.(csv|md)|events\.out)"  # written anew
+    return Row(
+        "sweep with a damaged job", f"continued: {name}", "train", arguments, expected, _prepare(JOB, damage),
+        may_write=table,
+    )  # fmt: skip
 
 
 ROWS += [
