@@ -46,7 +46,8 @@ def check_settings(config: DictConfig) -> None:
     require(config.rounds >= 1, f"rounds={config.rounds} must be at least 1")
     require(0 < config.seconds < math.inf, f"seconds={config.seconds} must be above 0")
     require(bool(config.seeds) or not config.trainings, "seeds=[] trains nothing; leave it out for seeds=[0]")
-    require(min(config.seeds, default=0) >= 0, f"seeds={config.seeds} must not be negative")
+    lowest = min(config.seeds, default=0)
+    require(lowest >= 0, f"seed={lowest} must not be negative")
     valid = dict.fromkeys(("loops", "pipelines", "trainings"), choices("experiment"))
     valid["augmentations"] = ["affine", "crop_flip"]  # those that torchvision has too
     for group, names in valid.items():

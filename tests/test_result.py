@@ -86,7 +86,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(key=st.sampled_from(sorted(RESULT_SHAPE)), value=JSON)
 def test_any_json_in_any_place_is_read_or_one_sentence(tmp_path_factory, key, value):
     try:

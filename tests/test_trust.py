@@ -41,7 +41,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("target", HOSTILE)
-@pytest.mark.parametrize("place", ["model", "loss", "data", "nested"])
+@pytest.mark.parametrize(
+    "place", ["model", "data", *(pytest.param(place, marks=pytest.mark.slow) for place in ("loss", "nested"))]
+)
 def test_a_strangers_code_is_neither_imported_nor_run(tmp_path, config_of, monkeypatch, target, place):
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\nThing = dict\n")
     monkeypatch.syspath_prepend(tmp_path)
