@@ -9,7 +9,6 @@ import pytest
 from tests.faults.bits import Flip, choose_flips, make_runs, try_flip
 from tests.faults.driver import make_cheap
 
-
 pytestmark = pytest.mark.slow  # tests/test_tensor_file.py and tests/test_checksums.py flip bits in the normal suite
 
 
