@@ -1,4 +1,4 @@
-"""The shape of what was read from a file, checked before it is used: any value may stand in a damaged file."""
+"""Checks of values before they are used: the shape of what was read from a file, the range of a setting."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -30,6 +30,12 @@ def check_shape(value: Any, shape: Shape, place: str = "") -> None:
             _check_mapping(value, shape, name, place)
         case type():
             _check_type(value, shape, name)
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raises ValueError unless `value` lies in [low, high]; NaN does not."""
+    if not low <= value <= high:
+        raise ValueError(f"{name}={value} must lie in [{low}, {high}]")
 
 
 def _check_one_of(value: Any, shapes: tuple[Shape, ...], name: str, place: str) -> None:

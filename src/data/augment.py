@@ -12,6 +12,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from src.shapes import check_range
+
 
 class Augmentation(nn.Module):
     """The identity, and the interface of all augmentations.
@@ -78,8 +80,8 @@ class Affine(Augmentation):
 
     def __init__(self, degrees: float, shift: float, flip: str) -> None:
         super().__init__()
-        _check_range("degrees", degrees, 0, 180)
-        _check_range("shift", shift, 0, 1)
+        check_range("degrees", degrees, 0, 180)
+        check_range("shift", shift, 0, 1)
         self.degrees, self.shift, self.flip = degrees, shift, _check_flip(flip)
 
     def draw(self, generator: Generator, n: int) -> tuple[Tensor, ...]:
@@ -99,7 +101,7 @@ class CropFlip(Augmentation):
 
     def __init__(self, pixels: int, flip: str) -> None:
         super().__init__()
-        _check_range("pixels", pixels, 0, math.inf)
+        check_range("pixels", pixels, 0, math.inf)
         self.pixels, self.flip = pixels, _check_flip(flip)
 
     def draw(self, generator: Generator, n: int) -> tuple[Tensor, ...]:
@@ -119,7 +121,7 @@ class Cutout(Augmentation):
 
     def __init__(self, pixels: int) -> None:
         super().__init__()
-        _check_range("pixels", pixels, 0, math.inf)
+        check_range("pixels", pixels, 0, math.inf)
         self.pixels = pixels
 
     def draw(self, generator: Generator, n: int) -> tuple[Tensor, ...]:
@@ -197,11 +199,6 @@ def mix_labels(labels: Tensor, share: Tensor, partner: Tensor, num_classes: int)
     classes = torch.arange(num_classes, device=labels.device)  # not F.one_hot, which waits for the GPU to check labels
     own, other = labels[:, None] == classes, labels[partner][:, None] == classes
     return share[:, None] * own + (1 - share[:, None]) * other
-
-
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name}={value} must lie in [{low}, {high}]")
 
 
 def _check_flip(flip: str) -> str:

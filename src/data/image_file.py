@@ -60,8 +60,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     - Transparency (RGBA, LA, PA, La, RGBa, and a transparent color of P, 1, L, RGB, 16 bits): laid over white.
     - I;16, I;16L, I;16B, I;16N (16 bits of gray): divided by 257, rounded down.
     - I (32 bits of gray): the same, since many 16-bit files arrive so; values outside 0 ... 65535 are refused.
-    - F (floating point): times 255 where all values lie in [0, 1], as they are where all lie in [0, 255], rounded;
-      others, infinity and NaN are refused.
+    - F (floating point): values in [0, 1] are multiplied by 255, values in [0, 255] are kept; both are rounded. Other
+      values, infinity and NaN are refused.
     """
     if image.mode == "F":
         return _gray(_bytes_of_floats(np.asarray(image)))

@@ -31,7 +31,7 @@ class RunStart:
     sample_images: "Tensor"  # (<= 32, 3, H, W) float32 in [0, 1]: training images, augmented as in training
 
 
-def tell(loggers: "Sequence[Logger]", method: str, *arguments: Any) -> None:
+def notify(loggers: "Sequence[Logger]", method: str, *arguments: Any) -> None:
     """Calls a method of each logger. Raises UserError, which names the logger, for what its code raises."""
     for logger in loggers:
         try:

@@ -7,6 +7,8 @@ the first `warmup_epochs` the schedule's own value is multiplied by a factor tha
 import math
 from collections.abc import Sequence
 
+from src.shapes import check_range
+
 
 def constant(epoch: float, epochs: int, warmup_epochs: float = 0.0) -> float:
     """The warm-up, then 1; a factor of all other schedules."""
@@ -15,7 +17,7 @@ def constant(epoch: float, epochs: int, warmup_epochs: float = 0.0) -> float:
 
 def cosine(epoch: float, epochs: int, warmup_epochs: float = 0.0, final_factor: float = 0.0) -> float:
     """Half a cosine from 1 after the warm-up to `final_factor` at the end (Loshchilov & Hutter 2017, no restarts)."""
-    _check_range("final_factor", final_factor, 0, 1)
+    check_range("final_factor", final_factor, 0, 1)
     done = (epoch - warmup_epochs) / (epochs - warmup_epochs)
     return constant(epoch, epochs, warmup_epochs) * _half_cosine(1.0, final_factor, done)
 
@@ -33,8 +35,8 @@ def one_cycle(
     Smith & Topin 2018; the defaults are those of `torch.optim.lr_scheduler.OneCycleLR`. The optimizer's lr is the peak.
     """
     _check_fraction(rising_fraction)
-    _check_range("start_factor", start_factor, 0, 1)
-    _check_range("final_factor", final_factor, 0, 1)
+    check_range("start_factor", start_factor, 0, 1)
+    check_range("final_factor", final_factor, 0, 1)
     done = epoch / epochs
     if done < rising_fraction:
         factor = _half_cosine(start_factor, 1.0, done / rising_fraction)
@@ -56,15 +58,10 @@ def step(
 ) -> float:
     """1, multiplied by `gamma` at each milestone; milestones are fractions of the run."""
     for milestone in milestones:
-        _check_range("milestones", milestone, 0, 1)
-    _check_range("gamma", gamma, 0, 1)
+        check_range("milestones", milestone, 0, 1)
+    check_range("gamma", gamma, 0, 1)
     passed = sum(epoch >= milestone * epochs for milestone in milestones)
     return constant(epoch, epochs, warmup_epochs) * gamma**passed
-
-
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name}={value} must lie in [{low}, {high}]")
 
 
 def _check_fraction(rising_fraction: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from src.config import RunConfig
 from src.errors import Interrupted, UserError, explain_os_error
-from src.loggers.base import Logger, RunStart, tell
+from src.loggers.base import Logger, RunStart, notify
 from src.overrides import exact_command
 from src.result import Status
 from src.run_dir import RunDir
@@ -73,7 +73,7 @@ def open_loggers(loggers: Sequence[Logger], start: RunStart) -> Iterator[None]:
     """Starts the loggers; at the end closes those that were started."""
     with ExitStack() as stack:
         for logger in loggers:
-            tell([logger], "on_run_start", start)
+            notify([logger], "on_run_start", start)
             stack.callback(call_safely, logger.close)
         yield
 

@@ -11,7 +11,7 @@ from src.config import RunConfig
 from src.data.rng import AUGMENTATION, make_generator
 from src.data.split import Splits
 from src.errors import Interrupted, UserError
-from src.loggers.base import Logger, Row, tell
+from src.loggers.base import Logger, Row, notify
 from src.metrics import Metrics, measure
 from src.result import StopReason
 from src.run_dir import RunDir
@@ -86,7 +86,7 @@ class Trainer:
                 return StopReason.MAX_MINUTES
             is_best = self.end_epoch(self.validate())
             # before the save: after a crash in between, resume logs this epoch again
-            tell(self.loggers, "on_epoch_end", self.state.history, is_best)
+            notify(self.loggers, "on_epoch_end", self.state.history, is_best)
             if is_best:
                 self.save("best")
             self.save("last")
@@ -190,7 +190,7 @@ class Trainer:
         self._tick(training=True)
         if self.ticked - self.logged >= LOG_SECONDS:
             loss = self._finite_loss()
-            tell(self.loggers, "on_log", self.state.epoch, self.state.batch, loss, self.meter.accuracy())
+            notify(self.loggers, "on_log", self.state.epoch, self.state.batch, loss, self.meter.accuracy())
             if self.ticked - self.saved > 60 * self.config.trainer.checkpoint_minutes:
                 self.save("last")
             self.logged = time.perf_counter()
