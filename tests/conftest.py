@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "gpu" in item.keywords and not torch.cuda.is_available():
             item.add_marker(skip)
+
+
+def mostly_slow(cases: Iterable[Any], quick: int) -> list[Any]:
+    """The cases of a test: the first `quick` of them in the normal suite, the others with -m slow."""
+    return [case if i < quick else _slow(case) for i, case in enumerate(cases)]
+
+
+def _slow(case: Any) -> Any:
+    return pytest.param(*(case if type(case) is tuple else [case]), marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import pytest
 from src.benchmark import to_json, to_table
 from src.benchmarks import comparisons
 from src.benchmarks.comparisons import Comparison, Training
+from tests.conftest import mostly_slow
 
 QUICK = [
     "rounds=2",
@@ -40,6 +41,7 @@ def test_measures_every_row_it_was_asked_for(command):
     assert rows[-1]["test_top1"][0] != rows[-1]["test_top1"][1]
 
 
+@pytest.mark.slow
 def test_what_was_measured_before_a_failure_is_printed(command):
     asked = ("loops=[]", "pipelines=[]", "augmentations=[crop_flip]", "trainings=[quickstart]")
     done = command("benchmark", *QUICK, *asked, "trainer.progressive_resizing=[[0.5,2]]")
@@ -91,6 +93,7 @@ def test_an_augmentation_is_measured_with_its_own_settings(command, planned):
     assert augmentation.data.batch_size == 16
 
 
+@pytest.mark.slow
 def test_trainings_have_the_experiments_data_and_the_settings_of_the_command_line(command, planned):
     """Accumulation and clipping are refused for the other rows only: both sides must do the same."""
     asked = ("trainings=[course2021/deep]", "seeds=[3,4]", "budget=evening")
@@ -106,23 +109,26 @@ def test_trainings_have_the_experiments_data_and_the_settings_of_the_command_lin
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [
-        (["loops=[fast/depp]"], "loops=fast/depp is not one of"),
-        (["loops=[course2021/_protocol]"], "loops=course2021/_protocol is not one of"),
-        (["augmentations=[cutmix]"], "augmentations=cutmix is not one of affine, crop_flip"),
-        (NO_SPEED, "all lists are empty"),
-        (["format=xml"], "format=xml is not one of table, json"),
-        (["rounds=0"], "rounds=0 must be at least 1"),
-        (["seconds=0"], "seconds=0.0 must be above 0"),
-        (["trainings=[quickstart]", "seeds=[]"], "seeds=[] trains nothing"),
-        (["loops=[course2021/search]", "init.run=outputs/x"], "trains a head on another run"),
-        (["trainings=[quickstart]", "trainer.max_minutes=1"], "would end early what is measured"),
-        ([*NO_SPEED, "trainings=[quickstart]", "trainer.max_minutes=1"], "would end early"),
-        ([*NO_SPEED, "trainings=[quickstart]", "seeds=[-1]"], "seed=-1 must not be negative"),
-        (["trainer.grad_accumulation_steps=2"], "change one side only"),
-        (["trainer.grad_clip_norm=1"], "change one side only"),
-        (["pause_at=1"], "pause_at is not a setting"),
-    ],
+    mostly_slow(
+        [
+            (["loops=[fast/depp]"], "loops=fast/depp is not one of"),
+            (["loops=[course2021/_protocol]"], "loops=course2021/_protocol is not one of"),
+            (["augmentations=[cutmix]"], "augmentations=cutmix is not one of affine, crop_flip"),
+            (NO_SPEED, "all lists are empty"),
+            (["format=xml"], "format=xml is not one of table, json"),
+            (["rounds=0"], "rounds=0 must be at least 1"),
+            (["seconds=0"], "seconds=0.0 must be above 0"),
+            (["trainings=[quickstart]", "seeds=[]"], "seeds=[] trains nothing"),
+            (["loops=[course2021/search]", "init.run=outputs/x"], "trains a head on another run"),
+            (["trainings=[quickstart]", "trainer.max_minutes=1"], "would end early what is measured"),
+            ([*NO_SPEED, "trainings=[quickstart]", "trainer.max_minutes=1"], "would end early"),
+            ([*NO_SPEED, "trainings=[quickstart]", "seeds=[-1]"], "seed=-1 must not be negative"),
+            (["trainer.grad_accumulation_steps=2"], "change one side only"),
+            (["trainer.grad_clip_norm=1"], "change one side only"),
+            (["pause_at=1"], "pause_at is not a setting"),
+        ],
+        quick=4,
+    ),
 )
 def test_mistakes_get_one_sentence(command, arguments, sentence):
     done = command("benchmark", *arguments)

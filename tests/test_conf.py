@@ -19,7 +19,7 @@ from src.config import GROUPS, RunConfig, parse_config
 from src.targets import build
 from src.training.build import build_model
 from src.training.device import Placement
-from tests.conftest import ROOT, process_environment
+from tests.conftest import ROOT, mostly_slow, process_environment
 
 COMMANDS = ("train", "evaluate", "predict", "report", "benchmark")
 CHOICES = [(group, name) for group in GROUPS for name in choices(group)]
@@ -163,7 +163,7 @@ def test_shared_files_are_no_choices():
     assert not [name for name in choices("experiment") if "_protocol" in name or "_recipe" in name]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", mostly_slow(COMMANDS, quick=1))
 def test_help_fits_80_columns(help_of, name):
     assert f"  python -m src.{name}" in "\n".join(help_of(name))
     assert max(map(len, help_of(name))) <= 80
@@ -180,6 +180,7 @@ def test_help_shows_every_choice(help_of):
     assert not [word for word in words if word.startswith("_") or "/_" in word]
 
 
+@pytest.mark.slow
 def test_help_shows_the_choices_of_another_config_folder(command, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "my_network.yaml").write_text("_target_: torch.nn.Identity\n")

@@ -127,6 +127,7 @@ def _values(override: Override) -> list[str]:
 
 
 @pytest.mark.parametrize(("page", "name", "arguments"), CASES)
+@pytest.mark.slow
 def test_every_command_is_accepted(own_parts, page, name, arguments):
     arguments = prepare_arguments(arguments, "train")
     if "--config-dir" in arguments:

@@ -6,6 +6,7 @@ import torch
 
 from src import plots
 from src.data.dataset import Classes, LabeledImages
+from tests.conftest import mostly_slow
 
 CLASSES = Classes(("a", "b", "c"), ("odd", "even"), (0, 1, 0))
 NAMES = ["$$", "$x$", "$\\frac{", "日本", "кот", "\U0010fffd", "\udcff", "a\tb", "a\u3000b", "_x"]
@@ -32,7 +33,7 @@ def plot_all(names):
     ]
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", mostly_slow(range(5), quick=1))
 def test_any_name_is_drawn_without_errors_and_warnings(number, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

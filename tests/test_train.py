@@ -198,6 +198,7 @@ def test_a_folder_that_holds_a_run_is_left_alone(command, tmp_path):
     assert (again["status"], again["metrics"]) == ("completed", result["metrics"])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_may_be_told_where_to_pause(command, tmp_path):
     run_dir, paused = tmp_path / "mine", ("trainer.epochs=3", "pause_at=1", "hydra.run.dir=mine")
     assert command("train", *QUICK, *paused, cwd=tmp_path).returncode == 0
@@ -212,6 +213,7 @@ def test_a_resumed_run_may_be_told_where_to_pause(command, tmp_path):
     assert "pause_at" not in (run_dir / "config.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_the_home_folder_is_a_tilde(command, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     folder_layout(tmp_path / "home" / "images", ["cat", "dog"])

@@ -5,7 +5,7 @@ import pytest
 from src import trust
 from src.errors import UserError
 from src.trust import load_trusted_config, needs_trust
-from tests.conftest import create_in
+from tests.conftest import create_in, mostly_slow
 
 pytestmark = pytest.mark.usefixtures("only_our_own")
 
@@ -41,9 +41,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("target", HOSTILE)
-@pytest.mark.parametrize(
-    "place", ["model", "data", *(pytest.param(place, marks=pytest.mark.slow) for place in ("loss", "nested"))]
-)
+@pytest.mark.parametrize("place", mostly_slow(["model", "data", "loss", "nested"], quick=1))
 def test_a_strangers_code_is_neither_imported_nor_run(tmp_path, config_of, monkeypatch, target, place):
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\nThing = dict\n")
     monkeypatch.syspath_prepend(tmp_path)

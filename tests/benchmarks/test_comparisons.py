@@ -65,6 +65,7 @@ def test_sides_see_full_size_images_and_are_not_interrupted_by_a_checkpoint(tiny
 
 
 @pytest.mark.parametrize("compare", [compare_loop, compare_pipeline])
+@pytest.mark.slow
 def test_epochs_are_measured(tiny, compare):
     row = compare(tiny("data.augment=true"), "x", rounds=2, seconds=0.01)
     assert len(row.rounds) == 2 and all(ours > 0 and other > 0 for ours, other in row.rounds)
@@ -72,6 +73,7 @@ def test_epochs_are_measured(tiny, compare):
 
 
 @pytest.mark.parametrize("name", ["affine", "crop_flip"])
+@pytest.mark.slow
 def test_augmentations_are_measured_with_one_thread(tiny, name):
     row = compare_augmentation(tiny(f"augmentation={name}", "trainer.device=cpu"), name, rounds=2, seconds=0.01)
     assert len(row.rounds) == 2 and all(ours > 0 and other > 0 for ours, other in row.rounds)
@@ -79,6 +81,7 @@ def test_augmentations_are_measured_with_one_thread(tiny, name):
     assert row.on == "CPU, 1 thread, fp32"
 
 
+@pytest.mark.slow
 def test_trainings_are_whole_runs_and_leave_nothing(tiny, monkeypatch, tmp_path, capfd):
     monkeypatch.setattr(comparisons.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr("src.training.run.save_figures", lambda *_: {})  # most of the time of such a short run

@@ -1,3 +1,4 @@
+import pytest
 from omegaconf import OmegaConf
 
 from src.cli import CONFIG_DIR
@@ -34,6 +35,7 @@ def test_presets_open_with_the_accuracy_in_the_course_report():
         assert f"python -m src.train experiment=course2021/{name}" in head
 
 
+@pytest.mark.slow
 def test_presets_follow_the_course_reports_protocol(composed):
     for name in set(EXPERIMENTS) - {"search"}:
         config = composed(f"experiment=course2021/{name}")

@@ -75,6 +75,7 @@ def test_affine_fills_with_the_nearest_pixel():
     assert torch.allclose(applied(Affine(15, 0.1, flip="random"), images=flat), flat, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_forward_compiles_as_one_graph_up_to_float():
     augmentation = Affine(15, 0.1, flip="random")
     params = augmentation.draw(make_generator(0), len(IMAGES))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import mostly_slow
 from tests.faults.disk import run_here, try_fault
 from tests.faults.driver import make_cheap
 from tests.faults.full_disk import FailingWrites, fill, small_disk
@@ -24,12 +25,15 @@ def expected(tmp_path_factory) -> Iterator[Path]:
 
 @pytest.mark.parametrize(
     ("name", "opening", "write", "number"),
-    [
-        ("last.pt", 7, 2, errno.EROFS),
-        ("history.csv", 1, 1, errno.EROFS),
-        pytest.param(*("last.pt", 7, 2, errno.ENOSPC)),
-        pytest.param(*("train.log", 1, 8, errno.ENOSPC)),
-    ],
+    mostly_slow(
+        [
+            ("last.pt", 7, 2, errno.EROFS),
+            ("history.csv", 1, 1, errno.EROFS),
+            ("last.pt", 7, 2, errno.ENOSPC),
+            ("train.log", 1, 8, errno.ENOSPC),
+        ],
+        quick=1,
+    ),
 )
 def test_a_run_without_room_says_so_and_continues_when_there_is_some(expected, tmp_path, name, opening, write, number):
     fault = FailingWrites(name, opening, write, number, lasting=False, folder=tmp_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import run_in_process
+from tests.conftest import mostly_slow, run_in_process
 from tests.faults import driver
 from tests.faults.kills import AFTER, Case, choose_place, continue_to_end
 from tests.faults.places import Kill
@@ -32,11 +32,14 @@ def undisturbed(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize(
     "kill",
-    [
-        Kill("writing last.pt", 25, 60),
-        Kill("final evaluation", 1, AFTER),
-        pytest.param(Kill("figures", 1, 0)),
-    ],
+    mostly_slow(
+        [
+            Kill("writing last.pt", 25, 60),
+            Kill("final evaluation", 1, AFTER),
+            Kill("figures", 1, 0),
+        ],
+        quick=1,
+    ),
 )
 def test_a_killed_run_continues_to_the_end_of_the_undisturbed_one(undisturbed, tmp_path, kill):
     cwd, notes = tmp_path / "work", tmp_path / "notes"

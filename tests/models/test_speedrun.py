@@ -44,6 +44,7 @@ def test_dirac_copies_channels():
     assert torch.equal(first(x)[:, :8], x)
 
 
+@pytest.mark.slow
 def test_whitening_comes_from_the_training_images_and_stays(config_of, tmp_path):
     overrides = [text for text in SMALL if not text.startswith("model")]
     run = train_in(

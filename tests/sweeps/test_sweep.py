@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from src import train
 from src.loggers.history_csv import HistoryCsvLogger
 from src.sweeps.sweep import folder_name
+from tests.conftest import mostly_slow
 from tests.quick import QUICK, quick_commands
 
 
@@ -82,6 +83,7 @@ def test_a_job_is_the_same_alone_and_third_in_a_sweep(command, swept, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_the_table_is_made_again_from_the_folders_alone(command, swept, tmp_path):
     place, _ = swept
     done = command("report", f"runs={place / 'mine'}", "hydra.run.dir=report", cwd=tmp_path)
@@ -138,6 +140,7 @@ class ClosedPipe(io.StringIO):
         raise BrokenPipeError
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_reader_has_gone_writes_its_table_in_which_equal_runs_count_once(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["src/train.py", "--multirun", *QUICK, "seed=0,0", "hydra.sweep.dir=mine"])
@@ -206,7 +209,7 @@ AUGMENTATIONS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "expected"), AUGMENTATIONS)
+@pytest.mark.parametrize(("arguments", "expected"), mostly_slow(AUGMENTATIONS, quick=1))
 def test_augmentations_can_be_swept(command, tmp_path, launched, arguments, expected):
     command("train", "--multirun", *QUICK, *arguments, "hydra.sweep.dir=mine", cwd=tmp_path)
     found = []
@@ -219,32 +222,44 @@ def test_augmentations_can_be_swept(command, tmp_path, launched, arguments, expe
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [
-        ([*DROPOUTS, "data.augment=true", "optimizer.lr=0.5"], "holds a run of other settings (optimizer.lr)"),
-        (["optimizer.lr=interval(0.1,1)"], "has infinitely many values; list them, or use hydra/sweeper=random_search"),
-        (["seed=range(3,3)"], "seed=range(3,3) has no values, so the sweep has no jobs"),
-        (["model=glob(nothing*)"], "model=glob(nothing*) has no values, so the sweep has no jobs"),
-        (["trainer.epochs=2,0"], "trainer.epochs=0 must be at least 1"),
-        (["data.augment=false,true", "trainer.patience=0"], "trainer.patience=0"),
-        (["data.augment=false,true", "augmentation=cutmix"], "does nothing with data.augment=false"),
-        (["seed=0,1", "hydra.sweeper.metric=top1"], "hydra.sweeper.metric=top1 is not measured: write metrics."),
-        (["seed=0,1", "hydra.sweeper.direction=up"], "hydra.sweeper.direction=up is not one of maximize, minimize"),
-        (["seed=0,1", "hydra.sweeper.max_batch_size=0"], "hydra.sweeper.max_batch_size=0 must be at least 1"),
-        (["seed=0,1", "hydra/sweeper=random_search"], "has nothing to search"),
-        (["model.width=1,2", "hydra/sweeper=random_search", "hydra.sweeper.rungs=[2]"], "stay below trainer.epochs=2"),
-        (["model.width=1,2", "hydra/sweeper=random_search", "hydra.sweeper.n_candidates=0"], "must be at least 1"),
-        (["model.width=1,2", "hydra/sweeper=random_search", "hydra.sweeper.rungs=2"], "must be a list of epochs"),
-        (["seed=interval(0,3)", "hydra/sweeper=random_search", "model.width=1,2"], "seed=interval(0,3) has infinitely"),
-        (["seed=0,1", "hydra.sweeper.metric=metrics.val.top2"], "metrics.val.top2 is not measured"),
-        (["seed=0,1", "data.validation=none"], "data.validation=none measures no metrics.val.top1"),
-        (["data.fold=0,1"], "data.fold=0 does nothing without data.validation=fold"),
-        (["seed=0,1", "+foo=1"], "foo is not a setting"),
-        (["seed=0,1", "resume=mine/0_model.dropout-0.5"], "continues one run; leave --multirun out"),
-        (["seed=0,1", "pause_at=1"], "pause_at=1 pauses one run; use hydra.sweeper.rungs"),
-        (["seed=0,1", "init.run=nowhere"], "init.run=nowhere is not the folder of a run"),
-        (["seed=0,1", "hydra/launcher=jobli"], "hydra/launcher=jobli"),
-        (["seed=0,1", "hydra.job.chdir=true"], "hydra.job.chdir=true is not supported"),
-    ],
+    mostly_slow(
+        [
+            ([*DROPOUTS, "data.augment=true", "optimizer.lr=0.5"], "holds a run of other settings (optimizer.lr)"),
+            (
+                ["optimizer.lr=interval(0.1,1)"],
+                "has infinitely many values; list them, or use hydra/sweeper=random_search",
+            ),
+            (["seed=range(3,3)"], "seed=range(3,3) has no values, so the sweep has no jobs"),
+            (["model=glob(nothing*)"], "model=glob(nothing*) has no values, so the sweep has no jobs"),
+            (["trainer.epochs=2,0"], "trainer.epochs=0 must be at least 1"),
+            (["data.augment=false,true", "trainer.patience=0"], "trainer.patience=0"),
+            (["data.augment=false,true", "augmentation=cutmix"], "does nothing with data.augment=false"),
+            (["seed=0,1", "hydra.sweeper.metric=top1"], "hydra.sweeper.metric=top1 is not measured: write metrics."),
+            (["seed=0,1", "hydra.sweeper.direction=up"], "hydra.sweeper.direction=up is not one of maximize, minimize"),
+            (["seed=0,1", "hydra.sweeper.max_batch_size=0"], "hydra.sweeper.max_batch_size=0 must be at least 1"),
+            (["seed=0,1", "hydra/sweeper=random_search"], "has nothing to search"),
+            (
+                ["model.width=1,2", "hydra/sweeper=random_search", "hydra.sweeper.rungs=[2]"],
+                "stay below trainer.epochs=2",
+            ),
+            (["model.width=1,2", "hydra/sweeper=random_search", "hydra.sweeper.n_candidates=0"], "must be at least 1"),
+            (["model.width=1,2", "hydra/sweeper=random_search", "hydra.sweeper.rungs=2"], "must be a list of epochs"),
+            (
+                ["seed=interval(0,3)", "hydra/sweeper=random_search", "model.width=1,2"],
+                "seed=interval(0,3) has infinitely",
+            ),
+            (["seed=0,1", "hydra.sweeper.metric=metrics.val.top2"], "metrics.val.top2 is not measured"),
+            (["seed=0,1", "data.validation=none"], "data.validation=none measures no metrics.val.top1"),
+            (["data.fold=0,1"], "data.fold=0 does nothing without data.validation=fold"),
+            (["seed=0,1", "+foo=1"], "foo is not a setting"),
+            (["seed=0,1", "resume=mine/0_model.dropout-0.5"], "continues one run; leave --multirun out"),
+            (["seed=0,1", "pause_at=1"], "pause_at=1 pauses one run; use hydra.sweeper.rungs"),
+            (["seed=0,1", "init.run=nowhere"], "init.run=nowhere is not the folder of a run"),
+            (["seed=0,1", "hydra/launcher=jobli"], "hydra/launcher=jobli"),
+            (["seed=0,1", "hydra.job.chdir=true"], "hydra.job.chdir=true is not supported"),
+        ],
+        quick=7,
+    ),
 )
 def test_a_sweep_that_cannot_be_meant_ends_before_its_first_job(command, swept, arguments, sentence):
     place, _ = swept

@@ -36,6 +36,7 @@ def recipe(config_of):
 
 
 @pytest.mark.parametrize("traced", ["eager"], indirect=True)
+@pytest.mark.slow
 def test_a_run_compiles_one_graph_for_each_size_and_learns_what_it_learns_eagerly(traced, tiny, trained):
     resized = ("trainer.progressive_resizing=[[0.5,8]]", "augmentation=crop_flip", "optimizer=sgd")
     eager, compiled = (trained(tiny(*resized, f"trainer.compile={on}"), on) for on in ("false", "true"))

@@ -18,6 +18,7 @@ from src.training.device import Placement
 from src.training.inference import Classifier
 from src.training.progressive_resizing import resize_batch
 from src.training.trainer import Trainer
+from tests.conftest import mostly_slow
 
 # autocast steps aside where there is no device: what is computed where stays the same
 pytestmark = pytest.mark.filterwarnings("ignore:CUDA is not available")
@@ -58,7 +59,7 @@ def batch_loss(mode: FakeTensorMode, trainer: Trainer):
         return trainer.batch_loss(images, labels, on_cuda(drawn))
 
 
-@pytest.mark.parametrize("name", choices("model"))
+@pytest.mark.parametrize("name", mostly_slow(choices("model"), quick=2))
 def test_every_model(trainer_on_cuda, name):
     mode = FakeTensorMode()
     narrow = ["model.widths=[8,16,24]"] if name == "speedrun" else []  # its initialization loops over channels
@@ -67,6 +68,7 @@ def test_every_model(trainer_on_cuda, name):
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.slow
 def test_every_augmentation(trainer_on_cuda, name):
     mode = FakeTensorMode()
     loss, _ = batch_loss(mode, trainer_on_cuda(mode, f"augmentation={name}"))

@@ -171,6 +171,7 @@ def named_by_users(tmp_path):
     return tmp_path / "images"
 
 
+@pytest.mark.slow
 def test_names_of_classes_are_drawn_literally(figures, config_of, named_by_users, trained):
     images = ("data=folder", f"data.root={named_by_users}", "data.image_size=8", "data.holdout=1")
     net = ("model.width=0.1", "model.dense=[]", "trainer.epochs=1", "logger=quiet")

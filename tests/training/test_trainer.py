@@ -13,7 +13,7 @@ from src.training import trainer as trainer_module
 from src.training.build import build_model
 from src.training.device import choose_placement
 from src.training.trainer import Trainer
-from tests.conftest import SMALL
+from tests.conftest import SMALL, mostly_slow
 from tests.training.conftest import SPY
 
 EIGHT = "data.batch_size=13"  # of 100 images: eight batches an epoch
@@ -172,7 +172,9 @@ def test_max_minutes_leaves_time_to_evaluate_images_of_full_size(small, trainer_
     assert trainer._is_out_of_time() is ends
 
 
-@pytest.mark.parametrize("model", [("model=speedrun", "model.widths=[8,16,24]"), ("model=deep", "model.width=0.1")])
+@pytest.mark.parametrize(
+    "model", mostly_slow([["model=speedrun", "model.widths=[8,16,24]"], ["model=deep", "model.width=0.1"]], quick=1)
+)
 def test_images_are_trained_on_at_their_sizes_and_evaluated_at_full_size(config_of, trained, spy, monkeypatch, model):
     seen, genuine = [], trainer_module.resize_batch
     monkeypatch.setattr(trainer_module, "resize_batch", lambda images, size: seen.append(size) or genuine(images, size))

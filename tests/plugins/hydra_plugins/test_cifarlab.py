@@ -13,6 +13,7 @@ from hydra_plugins.cifarlab import Grid, RandomSearch, Subprocesses
 
 from src.errors import UserError
 from src.loggers.history_csv import read_history
+from tests.conftest import mostly_slow
 from tests.quick import FIND_MODE, QUICK, quick_commands
 
 
@@ -120,6 +121,7 @@ def batches(monkeypatch):
     return sizes
 
 
+@pytest.mark.slow
 def test_a_small_space_is_said_to_be_small(command, tmp_path, batches):
     done = command(
         "train", "--multirun", "hydra/sweeper=random_search", *QUICK, "optimizer=adam,sgd", "seed=0,1",
@@ -131,11 +133,14 @@ def test_a_small_space_is_said_to_be_small(command, tmp_path, batches):
 
 @pytest.mark.parametrize(
     "params",
-    [
-        ["hydra.sweeper.params={seed: '0,1', optimizer.lr: '0.1,0.2'}"],
-        ["hydra.sweeper.params={seed: '0,1', optimizer: {lr: '0.1,0.2'}}"],
-        ["hydra.sweeper.params.seed='0,1'", "hydra.sweeper.params.optimizer.lr='0.1,0.2'"],
-    ],
+    mostly_slow(
+        [
+            ["hydra.sweeper.params={seed: '0,1', optimizer.lr: '0.1,0.2'}"],
+            ["hydra.sweeper.params={seed: '0,1', optimizer: {lr: '0.1,0.2'}}"],
+            ["hydra.sweeper.params.seed='0,1'", "hydra.sweeper.params.optimizer.lr='0.1,0.2'"],
+        ],
+        quick=1,
+    ),
 )
 def test_values_may_stand_in_params_on_the_command_line(command, tmp_path, batches, params):
     command("train", "--multirun", *QUICK, *params, "hydra.sweep.dir=mine", cwd=tmp_path)
@@ -144,6 +149,7 @@ def test_values_may_stand_in_params_on_the_command_line(command, tmp_path, batch
 
 
 @pytest.mark.parametrize("sweeper", ["grid", "random_search"])
+@pytest.mark.slow
 def test_values_may_stand_in_an_experiment(command, tmp_path, monkeypatch, batches, sweeper):
     monkeypatch.setattr(Hydra, "get_mode", FIND_MODE)
     (tmp_path / "my_conf" / "experiment").mkdir(parents=True)
