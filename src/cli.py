@@ -127,7 +127,7 @@ def _check_hydra_settings(arguments: Sequence[str], name: str) -> None:
             raise UserError(f"{argument} has no value; set it, or leave it out.")
         if key in ("hydra.sweep.subdir", "hydra.output_subdir"):
             raise UserError(f"{argument} is not supported, run folders are named here; leave it out.")
-        if key == "hydra.run.dir" and name not in ("train", "report"):
+        if key == "hydra.run.dir" and name not in ("train", "report", "compare"):
             raise UserError(f"{argument} does nothing here, nothing is written; leave it out.")
 
 
@@ -170,7 +170,7 @@ def register_plugins() -> None:
 
 def register_resolvers() -> None:
     """The functions that configs call. Run folders end in random digits: runs of the same second must not share one."""
-    for resolver in (run_folder, sweep_folder, report_folder, jobs_at_once, group_choices):
+    for resolver in (run_folder, sweep_folder, report_folder, compare_folder, jobs_at_once, group_choices):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, use_cache=True, replace=True)
 
 
@@ -189,6 +189,11 @@ def sweep_folder() -> str:
 def report_folder() -> str:
     """outputs/2026-11-23_21-30-01_report_3fa9."""
     return f"outputs/{_now()}_report_{secrets.token_hex(2)}"
+
+
+def compare_folder() -> str:
+    """outputs/2026-11-23_21-30-01_compare_3fa9."""
+    return f"outputs/{_now()}_compare_{secrets.token_hex(2)}"
 
 
 def jobs_at_once() -> int:

@@ -149,6 +149,22 @@ def plot_gaps(accuracies: Mapping[str, tuple[float | None, float | None]]) -> Fi
     return figure
 
 
+def plot_differences(differences: Mapping[str, Sequence[float]], margin: float, label: str) -> Figure:
+    """Differences by their name, each (mean, low, high) or (mean,), around zero; a grey band spans the margin."""
+    figure = Figure(figsize=(9, 1.4 + 0.45 * len(differences)), layout="constrained")
+    ax = figure.subplots()
+    ax.axvspan(-margin, margin, color="0.9", lw=0)
+    ax.axvline(0, color="0.4", linewidth=1)
+    for row, (mean, *interval) in enumerate(differences.values()):
+        if interval:
+            ax.plot(interval, [row, row], color="C0", linewidth=2.5, solid_capstyle="butt")
+        ax.plot(mean, row, "o", color="C0")
+    ax.set_yticks(range(len(differences)), list(map(drawable, differences)))
+    ax.set(xlabel=label, ylim=(len(differences) - 0.5, -0.5))
+    ax.grid(axis="x", alpha=0.3)
+    return figure
+
+
 def drawable(text: str) -> str:
     """`text` with a box for each character that no installed font has. Matplotlib would warn of each at every draw."""
     text = re.sub(r"[^\S\n]", " ", text)

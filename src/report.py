@@ -1,50 +1,27 @@
 """Compares runs and writes a report on them: `python -m src.report runs=outputs/<sweep>`; see `--help`."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
 from src.analysis.compare import DIRECTIONS, Comparison, compare
-from src.analysis.document import Block, Heading, save_pictures, to_html, to_markdown
+from src.analysis.document import Block, Heading, document_folder, save_document
 from src.analysis.runs import RunRecord, collect
 from src.analysis.sweep_table import sweep_blocks, sweep_text, write_sweep
 from src.cli import run_command
 from src.errors import UserError, require, require_choice
-from src.files import write_text
 from src.result import Status
-from src.run_dir import relative
 
 TITLE = "CIFAR-100 experiments"
-PAGE = "report.html"
 
 
 def report(config: DictConfig) -> None:
     """Prints the table of all settings and writes the report's folder."""
-    folder = relative(Path(HydraConfig.get().runtime.output_dir))
-    try:
+    with document_folder("report.html") as folder:
         records, comparison = read_runs(config)
-        require_own_folder(folder)
-        blocks = build_report(records, comparison)
-        save_pictures(blocks, folder)
-        write_text(folder / "report.md", to_markdown(blocks))
-        write_text(folder / PAGE, to_html(blocks, TITLE))
+        save_document(build_report(records, comparison), folder, "report", TITLE)
         write_sweep(comparison, folder)
-    finally:
-        if not any(folder.iterdir()):  # Hydra made it before the arguments were checked
-            folder.rmdir()
     print(f"{sweep_text(comparison)}\n\nthe report is in {folder}: report.html, report.md, sweep.csv")
-
-
-def require_own_folder(folder: Path) -> None:
-    """Raises UserError unless `folder` is empty or holds an earlier report: nothing else is written into."""
-    present = sorted(path.name for path in folder.iterdir())
-    require(
-        not present or PAGE in present,
-        f"{folder} is not empty and holds no report ({', '.join(present[:3])}{' ...' * (len(present) > 3)}); choose a "
-        "new folder with hydra.run.dir",
-    )
 
 
 def read_runs(config: DictConfig) -> tuple[list[RunRecord], Comparison]:

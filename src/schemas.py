@@ -69,12 +69,24 @@ class ReportConfig:
     direction: str = "maximize"  # or minimize
 
 
+@dataclass
+class CompareConfig:
+    runs: Any = None  # a folder of runs, or a list of several: [outputs/a,outputs/b]
+    by: Any = None  # the setting or config group to compare, or a list of several; null: all in which the runs differ
+    a: Any = None  # the value that others are compared with, or a folder; null: each value with each
+    b: Any = None  # a value or a folder, or a list of several; null: all others
+    metric: str = "metrics.test.top1"  # any number of result.json
+    direction: str = "maximize"  # or minimize
+    margin: float | None = None  # the smallest difference that counts; null: 0.01, one point of accuracy
+
+
 SCHEMAS: dict[str, type] = {
     "train": TrainConfig,
     "benchmark": BenchmarkConfig,
     "evaluate": EvaluateConfig,
     "predict": PredictConfig,
     "report": ReportConfig,
+    "compare": CompareConfig,
 }
 
 

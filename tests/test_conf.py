@@ -21,7 +21,7 @@ from src.training.build import build_model
 from src.training.device import Placement
 from tests.conftest import ROOT, mostly_slow, process_environment
 
-COMMANDS = ("train", "evaluate", "predict", "report", "benchmark")
+COMMANDS = ("train", "evaluate", "predict", "report", "compare", "benchmark")
 CHOICES = [(group, name) for group in GROUPS for name in choices(group)]
 FILES = sorted(path.relative_to(CONFIG_DIR).as_posix() for path in CONFIG_DIR.glob("*/**/*.yaml"))
 PUBLIC = [name for name in FILES if not name.rpartition("/")[2].startswith("_")]
@@ -202,7 +202,7 @@ def test_the_config_of_hydra_resolves(command, name):
 def test_sweeper_of_multiruns():
     assert hydra_config().sweeper["_target_"] == "hydra_plugins.cifarlab.Grid"
     assert set(hydra_config().sweeper) >= {"params", "max_batch_size"}
-    for name in ("evaluate", "predict", "report"):
+    for name in ("evaluate", "predict", "report", "compare"):
         assert "BasicSweeper" in hydra_config(name=name).sweeper["_target_"]
 
 
@@ -222,7 +222,7 @@ def test_commands_that_train_nothing_write_nothing():
     for name in COMMANDS[1:]:
         config = hydra_config(name=name)
         assert config.output_subdir is None
-        assert name == "report" or config.run.dir == "."
+        assert name in ("report", "compare") or config.run.dir == "."
 
 
 def test_budgets():
@@ -317,7 +317,7 @@ def test_loss_takes_the_label_smoothing_of_the_trainer():
 
 def test_defaults_stand_once():
     """The configs of the commands hold no settings of their own: the dataclasses of src/config.py do."""
-    for name in ("train", "evaluate", "predict", "report"):
+    for name in COMMANDS[:-1]:
         assert set(OmegaConf.load(CONFIG_DIR / f"{name}.yaml")) == {"defaults", "hydra"}
 
 

@@ -17,6 +17,7 @@ TEST_ACCURACY = "metrics.test.top1"
 DIRECTIONS = ("maximize", "minimize")
 CHOICES = ("experiment", *(group for group in GROUPS if group not in ("experiment", "logger")))
 PRESETS = ("experiment", "budget")  # groups whose choices set settings of any node
+FRACTIONS = ("top1", "top5", "superclass")  # metrics that are shown in percent
 MAX_NAME = 40  # characters of a setting's name in a legend
 
 
@@ -123,6 +124,15 @@ def differing(records: Sequence[RunRecord]) -> tuple[str, ...]:
         if name in overridden or not (interpolated or _follows(values, records, (*PRESETS, own_group))):
             columns.append(name)
     return tuple(columns)
+
+
+def is_fraction(metric: str) -> bool:
+    return metric.rpartition(".")[2] in FRACTIONS
+
+
+def name_metric(metric: str) -> str:
+    """metrics.val.top1 as "val top1"."""
+    return metric.removeprefix("metrics.").replace(".", " ")
 
 
 def format_value(value: Any) -> str:

@@ -2,15 +2,21 @@
 
 import base64
 import io
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from src.files import write_atomically
-from src.formatting import format_markdown
+from hydra.core.hydra_config import HydraConfig
+
+from src.errors import require
+from src.files import write_atomically, write_text
+from src.formatting import format_markdown, format_table
+from src.run_dir import relative
 
 if TYPE_CHECKING:  # sweeps print tables without importing Matplotlib
     from matplotlib.figure import Figure
@@ -72,6 +78,41 @@ def to_html(blocks: Sequence[Block], title: str) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
         f"<style>{CSS}</style></head>\n<body>\n{body}\n</body></html>\n"
+    )
+
+
+@contextmanager
+def document_folder(page: str) -> Iterator[Path]:
+    """The folder of the command, which Hydra has made; it is removed where nothing is written into it.
+
+    Raises UserError unless it is empty or holds an older `page`: nothing else is written into.
+    """
+    folder = relative(Path(HydraConfig.get().runtime.output_dir))
+    present = sorted(path.name for path in folder.iterdir())
+    require(
+        not present or page in present,
+        f"{folder} is not empty and holds no {page} ({', '.join(present[:3])}{' ...' * (len(present) > 3)}); choose a "
+        "new folder with hydra.run.dir",
+    )
+    try:
+        yield folder
+    finally:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def save_document(blocks: Sequence[Block], folder: Path, name: str, title: str) -> None:
+    """Writes <name>.md, its pictures, and <name>.html, which contains them."""
+    save_pictures(blocks, folder)
+    write_text(folder / f"{name}.md", to_markdown(blocks))
+    write_text(folder / f"{name}.html", to_html(blocks, title))
+
+
+def to_text(blocks: Sequence[Block]) -> str:
+    """For a terminal: tables, and paragraphs of at most 80 columns."""
+    return "\n\n".join(
+        format_table(*block) if isinstance(block, Table) else textwrap.fill(block, 80, break_on_hyphens=False)
+        for block in blocks
     )
 
 

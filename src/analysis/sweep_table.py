@@ -5,21 +5,27 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.analysis.compare import Comparison, SettingRow, count_repeats, describe, format_value
-from src.analysis.document import Table, to_markdown
+from src.analysis.compare import (
+    Comparison,
+    SettingRow,
+    count_repeats,
+    describe,
+    format_value,
+    is_fraction,
+    name_metric,
+)
+from src.analysis.document import Table, to_markdown, to_text
 from src.analysis.runs import RunRecord
 from src.analysis.stats import format_spread
 from src.files import write_text
-from src.formatting import duration, format_table
+from src.formatting import duration
 
-FRACTIONS = ("top1", "top5", "superclass")
 EVENTS_SUFFIX = ".sweep"  # of the table's TensorBoard file: no other event file is replaced
 
 
 def sweep_text(comparison: Comparison) -> str:
     """For a terminal: the table, notes on it, and the runs that are not completed."""
-    blocks = sweep_blocks(comparison)
-    return "\n\n".join(format_table(*block) if isinstance(block, Table) else block for block in blocks)
+    return to_text(sweep_blocks(comparison))
 
 
 def write_sweep(comparison: Comparison, folder: Path) -> None:
@@ -79,7 +85,7 @@ def sweep_blocks(comparison: Comparison) -> list[Table | str]:
 def setting_blocks(comparison: Comparison) -> list[Table | str]:
     """The table, one row per setting, and notes on it."""
     halved = any(row.rung for row in comparison.rows)
-    metric = comparison.metric.removeprefix("metrics.").replace(".", " ")
+    metric = name_metric(comparison.metric)
     header = [*comparison.columns, metric, "std", "95 % interval", "n", "epochs", "time"]
     rows = [
         [*map(format_value, row.settings.values()), *_numbers(row, comparison.metric), f"{row.epochs:g}",
@@ -93,13 +99,13 @@ def setting_blocks(comparison: Comparison) -> list[Table | str]:
 
 def _numbers(row: SettingRow, metric: str) -> list[str]:
     """Mean, standard deviation, interval and n as text, in percent where the metric is a fraction."""
-    is_fraction = metric.rpartition(".")[2] in FRACTIONS
-    mean, interval, n = format_spread(row.spread) if is_fraction else format_spread(row.spread, ".4g", 1, "")
+    in_percent = is_fraction(metric)
+    mean, interval, n = format_spread(row.spread) if in_percent else format_spread(row.spread, ".4g", 1, "")
     if row.spread and any(record.metric("data.seen_by_base") for record in row.records):
         mean += " !"
     if row.spread is None or row.spread.std is None:
         return [mean, "-", interval, n]
-    return [mean, f"{100 * row.spread.std:.2f}" if is_fraction else f"{row.spread.std:.2g}", interval, n]
+    return [mean, f"{100 * row.spread.std:.2f}" if in_percent else f"{row.spread.std:.2g}", interval, n]
 
 
 def _notes(records: Sequence[RunRecord], halved: bool, by_validation: bool) -> list[str]:

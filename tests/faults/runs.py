@@ -64,10 +64,14 @@ def find_differences(expected: Path, found: Path) -> list[str]:
 
 
 def read_comparable(path: Path) -> Any:
-    """The content of a result, without times; None for a file that holds none."""
+    """The content of a result, without times; None for a file that holds none.
+
+    previous.pt is only loaded: the epochs here are shorter than the second between two saves, so chance decides which
+    step it holds.
+    """
     if path.suffix == ".pt":
         content = torch.load(path, weights_only=True)
-        return content.get("model", content)
+        return content.get("model", content) if path.name != "previous.pt" else None
     if path.name == "result.json":
         return {key: value for key, value in json.loads(path.read_text()).items() if key not in TIMES}
     if path.suffix == ".csv":

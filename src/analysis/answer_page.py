@@ -1,0 +1,178 @@
+"""Answers as tables, sentences and a picture: the same for a terminal, Markdown and HTML."""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+from src.analysis.answer import CANNOT_TELL, NO_DIFFERENCE, POINT, Answer, ImageTest, compare_images
+from src.analysis.compare import is_fraction, measure_spread, name_metric
+from src.analysis.document import Block, Heading, Picture, Table
+from src.analysis.pairs import Group
+from src.analysis.runs import device_of
+from src.analysis.stats import bootstrap_interval, format_spread
+from src.formatting import duration
+
+FEW, MANY = 3, 10  # pairs between which the bootstrap over seeds is shown
+READING = (
+    "How to read this: a difference is the second setting minus the first, paired by seed and fold, with Student's "
+    "95 % interval and t-test; without common seeds, with Welch's. p is corrected for the number of comparisons "
+    "(Holm); the intervals are not. A setting helps or hurts where p < 0.05. Seeds needed: the runs of each setting "
+    "with which the test finds a true difference of the margin with a probability of 80 %, at the spread of these "
+    "runs. The t-test asks whether two settings differ over seeds; McNemar's exact test asks whether two networks "
+    "differ over images."
+)
+
+
+class Scale(NamedTuple):
+    """How numbers of a metric are written."""
+
+    factor: int
+    spec: str
+    unit: str
+
+    @classmethod
+    def of(cls, metric: str) -> "Scale":
+        return cls(100, ".2f", " points") if is_fraction(metric) else cls(1, ".4g", "")
+
+    def signed(self, value: float) -> str:
+        return f"{self.factor * value:+{self.spec}}"
+
+
+def show_answers(question: str, answers: Sequence[Answer], metric: str, margin: float) -> list[Block]:
+    """The verdicts in words, the settings, their differences, and how sure one can be."""
+    groups = list({group.name: group for answer in answers for group in (answer.first, answer.second)}.values())
+    return [
+        Heading(question, 1),
+        *(describe_answer(answer, metric, margin) for answer in answers),
+        show_groups(groups, metric),
+        show_differences(answers, metric),
+        show_certainty(answers, metric),
+    ]
+
+
+def describe_answer(answer: Answer, metric: str, margin: float) -> str:
+    """One sentence: "0.1 against 0: helps. +1.32 points of test top1 (+0.61 .. +2.03, p = 0.006) ..."."""
+    scale, spread = Scale.of(metric), answer.difference.spread
+    size = "one point" if scale.unit and margin == POINT else f"{scale.factor * margin:g}{scale.unit}"
+    verdict = f"no difference above {size}" if answer.verdict == NO_DIFFERENCE else answer.verdict
+    pairs = f"{spread.n} pairs of runs" if answer.difference.paired else "runs without common seeds"
+    numbers = f"{scale.signed(spread.mean)}{scale.unit} of {name_metric(metric)}"
+    if spread.low is not None:
+        numbers += f", 95 % interval {scale.signed(spread.low)} .. {scale.signed(spread.high)}, p = {_p(answer.p)}"
+    sentence = f"{_title(answer)}: {verdict}. {numbers} ({pairs}); {answer.why}."
+    if answer.verdict == CANNOT_TELL and answer.difference.spread.std is not None:
+        sentence += f" To tell {size} takes {_needed(answer)} seeds of each, {_more(answer)}."
+    return sentence
+
+
+def show_groups(groups: Sequence[Group], metric: str) -> Table:
+    scale = Scale.of(metric)
+    unit = " %" if scale.factor == 100 else ""
+    rows = [
+        [group.name, *format_spread(measure_spread(group.records, metric), scale.spec, scale.factor, unit),
+         duration(fmean(record.seconds for record in group.records))]
+        for group in groups
+    ]  # fmt: skip
+    return Table(("setting", name_metric(metric), "95 % interval", "n", "time"), rows, "<>>>>")
+
+
+def show_differences(answers: Sequence[Answer], metric: str) -> Table:
+    scale, rows = Scale.of(metric), []
+    for answer in answers:
+        numbers = format_spread(answer.difference.spread, f"+{scale.spec}", scale.factor, "")
+        rows.append([_title(answer), *numbers, _p(answer.p), answer.verdict])
+    header = ("comparison", scale.unit.strip() or "difference", "95 % interval", "n", "p", "verdict")
+    return Table(header, rows, "<>>>><")
+
+
+def show_certainty(answers: Sequence[Answer], metric: str) -> Table:
+    """The bootstrap over few seeds, McNemar's test on the images, and the seeds needed."""
+    rows = []
+    for answer in answers:
+        images = compare_images(answer.pairing.pairs) if metric == "metrics.test.top1" else None
+        rows.append([_title(answer), _bootstrap(answer, metric), *_image_cells(images), _needed(answer)])
+    header = ("comparison", "bootstrap", "first only", "second only", "McNemar", "seeds needed")
+    return Table(header, rows, "<>>>>>")
+
+
+def show_picture(answers: Sequence[Answer], metric: str, margin: float) -> Picture:
+    from src import plots
+
+    scale = Scale.of(metric)
+    spreads = {
+        _title(answer): tuple(
+            scale.factor * value
+            for value in (answer.difference.spread.mean, answer.difference.spread.low, answer.difference.spread.high)
+            if value is not None
+        )
+        for answer in answers
+    }
+    unit = "percentage points" if scale.unit else name_metric(metric)
+    label = f"difference of {name_metric(metric)}, {unit}" if scale.unit else f"difference of {unit}"
+    caption = "Differences with their 95 % intervals; within the grey band they are smaller than the margin."
+    return Picture("differences", caption, plots.plot_differences(spreads, scale.factor * margin, label))
+
+
+def warn(answers: Sequence[Answer], metric: str) -> list[str]:
+    """Sentences on what speaks against the answers as they stand."""
+    records = [record for answer in answers for group in (answer.first, answer.second) for record in group.records]
+    warnings = [
+        f"{_title(answer)}: the runs differ in {', '.join(answer.pairing.apart)} too, which may be the reason."
+        for answer in answers
+        if answer.pairing.apart
+    ]
+    warnings += [
+        f"{_title(answer)}: the runs share no seeds, so they are compared as independent groups; train both with the "
+        "same seeds for a sharper answer."
+        for answer in answers
+        if not answer.pairing.pairs
+    ]
+    if ".val." in metric and any(record.result.get("evaluated") == "best" for record in records):
+        warnings.append(
+            "The checkpoint of each run was chosen on the validation images that are compared, so these accuracies are "
+            "too high; metric=metrics.test.top1 compares on images that chose nothing."
+        )
+    if len({record.settings["data.fold"] for record in records}) > 1:
+        warnings.append("Folds share training images, so the intervals are narrower than those of independent runs.")
+    devices = sorted({device_of(record) for record in records})
+    if len(devices) > 1:
+        warnings.append(f"The runs were trained on different devices ({'; '.join(devices)}).")
+    if any(record.metric("data.seen_by_base") for record in records) and ".val." in metric:
+        warnings.append("Some base runs (init.run) have seen the validation images, so these accuracies are too high.")
+    return warnings
+
+
+def _title(answer: Answer) -> str:
+    return f"{answer.second.name} against {answer.first.name}"
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return "-"
+    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+def _needed(answer: Answer) -> str:
+    if answer.difference.spread.std is None:
+        return "-"
+    return "> 1000" if answer.needed is None else str(answer.needed)
+
+
+def _more(answer: Answer) -> str:
+    if answer.needed is None:
+        return "too many to train"
+    return f"{max(0, answer.needed - answer.difference.spread.n)} more than there are"
+
+
+def _bootstrap(answer: Answer, metric: str) -> str:
+    pairs = answer.pairing.pairs
+    if not FEW <= len(pairs) < MANY:
+        return "-"
+    interval = bootstrap_interval([second.metric(metric) - first.metric(metric) for first, second in pairs])
+    return " .. ".join(map(Scale.of(metric).signed, interval))
+
+
+def _image_cells(images: ImageTest | None) -> list[str]:
+    if images is None:
+        return ["-", "-", "-"]
+    return [f"{images.only_first:.0f}", f"{images.only_second:.0f}", f"{images.told_apart} of {images.pairs}"]

@@ -1,0 +1,75 @@
+import pytest
+
+BY = "trainer.label_smoothing"
+
+
+@pytest.fixture
+def runs(recorded, tmp_path):
+    """Two values with three seeds, and one run that failed."""
+    for value in (0, 0.1):
+        for seed in range(3):
+            test = 0.4 + seed / 100 + value / 5
+            recorded(f"{BY}={value}", f"seed={seed}", test=test, overridden=[BY])
+    recorded(f"{BY}=0.1", "seed=3", status="failed", overridden=[BY])
+    return tmp_path / "runs"
+
+
+def test_the_answer_is_printed_and_written(command, runs, tmp_path):
+    done = command("compare", f"runs={runs}", "by=trainer.label_smoothing", "hydra.run.dir=answer", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Does trainer.label_smoothing help?\n\n0.1 against 0: helps. +2.00 points")
+    assert "Note: 1 of 7 runs are left out: not completed, or repeated." in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert sorted(path.name for path in (tmp_path / "answer").iterdir()) == [
+        "compare.html",
+        "compare.md",
+        "differences.png",
+    ]
+    markdown = (tmp_path / "answer" / "compare.md").read_text()
+    assert markdown.startswith("# Does trainer.label_smoothing help?") and "![" in markdown
+    again = command("compare", f"runs={runs}", "by=trainer.label_smoothing", "hydra.run.dir=answer", cwd=tmp_path)
+    assert again.stdout == done.stdout
+
+
+def test_two_folders_are_compared(command, recorded, tmp_path):
+    for seed in range(2):
+        recorded("optimizer=adam", f"seed={seed}", test=0.4 + seed / 100)
+    (tmp_path / "runs").rename(tmp_path / "first")
+    for seed in range(2):
+        recorded("optimizer=sgd", f"seed={seed}", test=0.41 + seed / 100)
+    (tmp_path / "runs").rename(tmp_path / "second")
+    done = command("compare", "a=first", "b=second", cwd=tmp_path)
+    assert done.stdout.startswith("Is second better than first?\n\nsecond against first: helps. +1.00 points"), (
+        done.stderr
+    )
+    assert "the runs differ in optimizer too" in done.stdout
+
+
+def test_all_settings_are_compared_where_none_is_named(command, runs, tmp_path):
+    done = command("compare", f"runs={runs}", cwd=tmp_path)
+    assert "0.1 against 0: helps" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "name the runs: runs=outputs/<sweep> by=<setting>"),
+        (["by=optimizer"], "name the runs: runs=outputs/<sweep> by=<setting>"),
+        (["a=runs"], "name the runs"),
+        (["runs=nowhere"], "runs=nowhere is no folder"),
+        (["runs=runs", "by=optimizer"], "by=optimizer has one value in all of these runs"),
+        (["runs=runs", "by=lr"], "by=lr is not a setting of these runs; they differ in trainer.label_smoothing."),
+        (["runs=runs", "by=trainer.label_smoothing", "a=0.2"], "a=0.2 is not one of 0, 0.1."),
+        (["runs=runs", "metric=metrics.test.loss"], "say which difference counts, as in margin=0.05"),
+        (["runs=runs", "metric=metrics.test.loss", "margin=0.1"], "metric=metrics.test.loss is in no result.json"),
+        (["runs=runs", "direction=up"], "direction=up is not one of maximize, minimize"),
+        (["runs=runs", "margin=0"], "margin=0.0 must be above 0"),
+        (["a=runs", "b=runs"], "a=runs is compared with itself only"),
+    ],
+)
+def test_mistakes_get_one_sentence(command, runs, tmp_path, arguments, sentence):
+    done = command("compare", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert sentence in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) in (["runs"], ["outputs", "runs"])
+    assert not list((tmp_path / "outputs").glob("*/*"))
