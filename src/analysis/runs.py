@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from src.checksums import verify_checksum
 from src.config import RunConfig
 from src.errors import UserError, require
 from src.loggers.base import Row
@@ -64,6 +65,8 @@ def read_record(run_dir: RunDir) -> RunRecord:
     try:
         config, result = run_dir.load_config(), run_dir.load_result()
         history = read_history(run_dir.history_file) if run_dir.history_file.exists() else []
+        if run_dir.per_class_file.exists():
+            verify_checksum(run_dir.per_class_file)  # people read it, no command does
     except UserError as error:
         return unreadable(run_dir, error)
     status, reason = Status(result.get("status", Status.WAITING)), result.get("reason") or ""

@@ -52,14 +52,16 @@ class TensorBoardLogger(Logger):
             for events in folder.glob(f"events.out.tfevents.*{SUFFIX}"):
                 events.unlink()
         threading.excepthook = _say_nothing_of_files
-        # what was written for the next epoch and later ones is dropped: it is done again
-        self.writer = SummaryWriter(str(folder), purge_step=next_epoch if run.history else 0, filename_suffix=SUFFIX)
-        if run.history:
-            return
-        self.writer.add_custom_scalars(LAYOUT)
-        self.writer.add_text("config", _preformatted(run.run_dir.config_file.read_text()), 0)
-        self.writer.add_text("network", _preformatted(run.summary), 0)
-        self.writer.add_image("predictions/training_images", image_grid(run.sample_images), 0, dataformats="HWC")
+        with self._telling():
+            # what was written for the next epoch and later ones is dropped: it is done again
+            purge_step = next_epoch if run.history else 0
+            self.writer = SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=SUFFIX)
+            if run.history:
+                return
+            self.writer.add_custom_scalars(LAYOUT)
+            self.writer.add_text("config", _preformatted(run.run_dir.config_file.read_text()), 0)
+            self.writer.add_text("network", _preformatted(run.summary), 0)
+            self.writer.add_image("predictions/training_images", image_grid(run.sample_images), 0, dataformats="HWC")
 
     def on_epoch_end(self, history: Sequence[Row], is_best: bool) -> None:
         row = history[-1]

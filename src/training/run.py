@@ -150,6 +150,7 @@ def evaluate_and_finish(trainer: Trainer, splits: Splits, stopped_by: StopReason
     figures = save_figures(run_dir, history, splits, evaluation.test_logits, watches_test)
     for logger in trainer.loggers:
         call_safely(logger.on_run_end, history, evaluation.metrics, figures)
+    run_dir.checkpoint("previous").unlink(missing_ok=True)  # nothing will continue from it
     run_dir.update_result(status=Status.COMPLETED)  # last: a run that is killed before does all of this again
     log.info(f"\neverything is in {run_dir.path}; next:\n{next_commands(run_dir, config)}")
 

@@ -4,6 +4,7 @@ import pytest
 
 from src.analysis.compare import SettingRow
 from src.analysis.runs import collect, differences, flatten, read_record
+from src.checksums import write_checksums
 from src.errors import UserError
 from src.run_dir import RunDir
 
@@ -101,3 +102,13 @@ def test_a_damaged_result_is_named(recorded):
     run_dir.result_file.write_text('{"status": ')
     record = read_record(RunDir(run_dir.path))
     assert (record.status, record.settings) == ("unreadable", {}) and "result.json is damaged" in record.reason
+
+
+def test_a_table_of_classes_that_differs_from_its_checksum_makes_the_run_unreadable(recorded):
+    run_dir = recorded(test=0.4).run_dir
+    run_dir.per_class_file.write_text("name\na\n")
+    write_checksums(run_dir.path, run_dir.summed_files)
+    assert read_record(run_dir).status == "completed"
+    run_dir.per_class_file.write_text("name\nb\n")
+    record = read_record(run_dir)
+    assert record.status == "unreadable" and "per_class.csv is damaged, or was edited" in record.reason

@@ -30,6 +30,7 @@ def test_a_run_learns_and_leaves_the_promised_files(figures, small, trained):
     assert (result["data"]["train_images"], result["data"]["validation_images"]) == (500, 100)
     for path in ("config.yaml", "train.log", "summary.txt", "per_class.csv", "test_logits.pt", "checkpoints/best.pt"):
         assert (run_dir.path / path).is_file()
+    assert not (run_dir.path / "checkpoints" / "previous.pt").exists()
     assert {path.name for path in run_dir.figures_dir.iterdir()} == FIGURES
     log = run_dir.log_file.read_text()
     assert "500 training images, 100 held out for validation, 200 test images; 100 classes" in log
@@ -177,6 +178,7 @@ def test_names_of_classes_are_drawn_literally(figures, config_of, named_by_users
     net = ("model.width=0.1", "model.dense=[]", "trainer.epochs=1", "logger=quiet")
     run_dir = trained(config_of(*images, *net))
     assert run_dir.load_result()["status"] == "completed"
+    assert not (run_dir.path / "checkpoints" / "previous.pt").exists()
     assert {path.name for path in run_dir.figures_dir.iterdir()} == FIGURES
     log = run_dir.log_file.read_text()
     assert "Glyph" not in log and "could not be drawn" not in log and log.count("fonts lack") <= 1
