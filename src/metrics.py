@@ -1,4 +1,4 @@
-"""Metrics computed from logits: loss, accuracies, the confusion matrix and the table of classes."""
+"""Metrics computed from logits: loss, accuracies, calibration error, the confusion matrix and the table of classes."""
 
 from dataclasses import dataclass
 
@@ -6,17 +6,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from src.calibration import measure_reliability
 from src.data.dataset import Classes
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Mean cross-entropy in nats, and accuracies as fractions; `superclass` is None where there are no superclasses."""
+    """Mean cross-entropy in nats (the negative log-likelihood), accuracies as fractions, expected calibration error.
+
+    `superclass` is None where there are no superclasses.
+    """
 
     loss: float
     top1: float
     top5: float
     superclass: float | None
+    ece: float
     images: int
 
 
@@ -32,13 +37,21 @@ def measure(logits: Tensor, labels: Tensor, classes: Classes) -> Metrics:
         parent = torch.tensor(classes.superclass_of, device=labels.device)
         superclass = _mean(parent[ranked[:, 0]] == parent[labels])
     loss = F.cross_entropy(logits.double(), labels).item()
-    return Metrics(loss, _mean(hits[:, 0]), _mean(hits.any(dim=1)), superclass, len(labels))
+    ece = measure_reliability(logits, labels).ece
+    return Metrics(loss, _mean(hits[:, 0]), _mean(hits.any(dim=1)), superclass, ece, len(labels))
 
 
 def confusion_matrix(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """(num_classes, num_classes) int64 counts, row = true class, column = predicted class, of (N,) int64 each."""
     cells = labels * num_classes + predicted
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
+
+
+def most_confused(confusion: Tensor) -> list[tuple[int, int]]:
+    """Pairs of different labels that were taken for each other, most often first, from the counts."""
+    both = (confusion + confusion.T).triu(diagonal=1).flatten()
+    ordered = both.argsort(descending=True, stable=True)
+    return [divmod(place, len(confusion)) for place in ordered[: both.count_nonzero()].tolist()]
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,10 @@
-"""The figures of one run and of many: samples, curves, the confusion matrix, accuracies of settings."""
+"""The figures of one run: samples, curves, the confusion matrix, mistakes, reliability."""
 
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from itertools import islice
 from pathlib import Path
-from statistics import fmean
 
 import matplotlib
 import numpy as np
@@ -16,13 +14,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from src.calibration import Reliability
 from src.data.dataset import Classes, LabeledImages
 from src.files import write_atomically
 from src.loggers.base import Row
+from src.metrics import most_confused
 
 COLORS = {"train": "#1f77b4", "val": "#d95f02"}
 UNAUGMENTED = "training images, without augmentation"
-MAX_CURVES = 10  # in one figure
+MAX_MISTAKES, MAX_PAIRS = 20, 15
 MAX_TICKS = 60  # class names along an axis
 BOX = "□"
 FALLBACKS = ("Noto Sans", "WenQuanYi", "Droid Sans Fallback", "Unifont", "Arial Unicode", "Microsoft YaHei", "Malgun")
@@ -47,7 +47,7 @@ def plot_samples(data: LabeledImages, classes: Classes) -> Figure:
     chosen = present[torch.linspace(0, len(present) - 1, min(10, len(present))).round().long()].tolist()
     for ax, label in zip(figure.axes, chosen, strict=False):
         ax.imshow(data.images[data.labels == label][0].permute(1, 2, 0).numpy())
-        ax.set_title(drawable(classes.names[label].replace("_", " ")), fontsize=10)
+        ax.set_title(_shown_name(classes, label), fontsize=10)
     return figure
 
 
@@ -108,61 +108,58 @@ def plot_confusion(matrix: Tensor, classes: Classes) -> Figure:
     return figure
 
 
-def plot_setting_curves(curves: Mapping[str, Sequence[Sequence[float]]], title: str, from_zero: bool = False) -> Figure:
-    """Mean and range of the runs of each of the first ten settings, over the epochs that all of its runs completed.
-
-    `curves` holds one sequence per run, by the setting's name.
-    """
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    ax = figure.subplots()
-    for number, (name, runs) in enumerate(islice(curves.items(), MAX_CURVES)):
-        if not runs:
-            continue
-        values = list(zip(*runs, strict=False))  # [epoch][run]
-        epochs, color = range(1, 1 + len(values)), f"C{number}"
-        marker = "o" if len(values) == 1 else None  # a line needs two epochs
-        ax.plot(epochs, list(map(fmean, values)), color=color, label=drawable(name), linewidth=1.8, marker=marker)
-        ax.fill_between(epochs, list(map(min, values)), list(map(max, values)), color=color, alpha=0.15, lw=0)
-    ax.set(xlabel="epoch", ylabel=title)
-    if from_zero:
-        ax.set_ylim(bottom=0)
-    ax.grid(alpha=0.3)
-    if ax.lines:
-        figure.legend(fontsize=9, loc="outside right upper")
+def plot_mistakes(data: LabeledImages, logits: Tensor, classes: Classes) -> Figure | None:
+    """The 20 most confident mistakes, each with its true and its predicted class; None where there is no mistake."""
+    confidence, predicted = logits.softmax(dim=1).max(dim=1)
+    wrong = (predicted != data.labels).nonzero().flatten()
+    worst = wrong[confidence[wrong].argsort(descending=True, stable=True)[:MAX_MISTAKES]]
+    if not len(worst):
+        return None
+    rows = -(-len(worst) // 5)
+    figure = Figure(figsize=(10, 0.6 + 2.3 * rows), layout="constrained")
+    figure.suptitle("The most confident mistakes on the test images: true class, predicted class")
+    figure.subplots(rows, 5, squeeze=False, subplot_kw={"frame_on": False, "xticks": [], "yticks": []})
+    for ax, index in zip(figure.axes, worst.tolist(), strict=False):
+        ax.imshow(data.images[index].permute(1, 2, 0).numpy())
+        true, taken = (_shown_name(classes, label) for label in (data.labels[index], predicted[index]))
+        ax.set_title(f"{true}\n{taken} ({confidence[index]:.0%})", fontsize=9)
     return figure
 
 
-def plot_gaps(accuracies: Mapping[str, tuple[float | None, float | None]]) -> Figure:
-    """Accuracies by the setting's name: on training images, without augmentation, and on validation images."""
-    figure = Figure(figsize=(9, 1.2 + 0.45 * len(accuracies)), layout="constrained")
+def plot_confused_pairs(matrix: Tensor, classes: Classes) -> Figure | None:
+    """The 15 pairs of classes most often taken for each other, from (num_classes, num_classes) counts."""
+    pairs = most_confused(matrix)[:MAX_PAIRS]
+    if not pairs:
+        return None
+    figure = Figure(figsize=(9, 1.2 + 0.32 * len(pairs)), layout="constrained")
     ax = figure.subplots()
-    for index, (offset, part, label) in enumerate(((-0.18, "train", UNAUGMENTED), (0.18, "val", "validation"))):
-        bars = [(n + offset, pair[index]) for n, pair in enumerate(accuracies.values()) if pair[index] is not None]
-        if bars:
-            ax.barh(*zip(*bars, strict=True), height=0.34, color=COLORS[part], label=label)
-    ax.set_yticks(range(len(accuracies)), list(map(drawable, accuracies)))
+    one, other = ([int(matrix[pair]) for pair in order] for order in (pairs, [(j, i) for i, j in pairs]))
+    ax.barh(range(len(pairs)), one, color=COLORS["train"], label="the first taken for the second")
+    ax.barh(range(len(pairs)), other, left=one, color=COLORS["val"], label="the second taken for the first")
+    ax.set_yticks(range(len(pairs)), [" / ".join(_shown_name(classes, label) for label in pair) for pair in pairs])
     ax.invert_yaxis()
-    ax.set(xlabel="accuracy", xlim=(0, 1))
+    ax.set(xlabel="test images", title="The classes most often taken for each other")
     ax.grid(axis="x", alpha=0.3)
-    if ax.patches:
-        figure.legend(fontsize=9, loc="outside upper center", ncols=2)
+    ax.legend(fontsize=9)
     return figure
 
 
-def plot_differences(differences: Mapping[str, Sequence[float]], margin: float, label: str) -> Figure:
-    """Differences by their name, each (mean, low, high) or (mean,), around zero; a grey band spans the margin."""
-    figure = Figure(figsize=(9, 1.4 + 0.45 * len(differences)), layout="constrained")
+def plot_reliability(parts: Mapping[str, Reliability]) -> Figure:
+    """Accuracy over confidence, one line for each of `parts` by its name; on the diagonal both are equal."""
+    figure = Figure(figsize=(6, 5.5), layout="constrained")
     ax = figure.subplots()
-    ax.axvspan(-margin, margin, color="0.9", lw=0)
-    ax.axvline(0, color="0.4", linewidth=1)
-    for row, (mean, *interval) in enumerate(differences.values()):
-        if interval:
-            ax.plot(interval, [row, row], color="C0", linewidth=2.5, solid_capstyle="butt")
-        ax.plot(mean, row, "o", color="C0")
-    ax.set_yticks(range(len(differences)), list(map(drawable, differences)))
-    ax.set(xlabel=label, ylim=(len(differences) - 0.5, -0.5))
-    ax.grid(axis="x", alpha=0.3)
+    ax.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--")
+    for name, bins in parts.items():
+        filled = bins.images > 0
+        ax.plot(bins.confidence[filled], bins.accuracy[filled], marker="o", label=f"{name}, ECE {bins.ece:.1%}")
+    ax.set(xlabel="confidence", ylabel="accuracy", title="Reliability on the test images", xlim=(0, 1), ylim=(0, 1))
+    ax.grid(alpha=0.3)
+    ax.legend(loc="upper left")
     return figure
+
+
+def _shown_name(classes: Classes, label: Tensor | int) -> str:
+    return drawable(classes.names[label].replace("_", " "))
 
 
 def drawable(text: str) -> str:

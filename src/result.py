@@ -60,6 +60,7 @@ RESULT_SHAPE = {  # of result.json, as src.shapes.check_shape takes it; keys tha
     "evaluated_step": (int, None),
     "metrics": _BY_PART,
     "tta_flip": _BY_PART,
+    "calibration": ({"temperature": float, "test": {"loss": float, "ece": float}}, None),
 }
 
 
@@ -91,6 +92,6 @@ def _check_ranges(result: Mapping[str, Any]) -> None:
         if result.get(name, 0) < 0:
             raise ValueError(f"{name} is {result[name]}, below 0")
     for part, metrics in (result.get("metrics") or {}).items():
-        for name in ("top1", "top5", "superclass"):
+        for name in ("top1", "top5", "superclass", "ece"):
             if not 0 <= ((metrics or {}).get(name) or 0) <= 1:
                 raise ValueError(f"metrics.{part}.{name} is {metrics[name]}, no fraction")

@@ -67,6 +67,10 @@ class RunDir:
         return self.path / "test_logits.pt"
 
     @property
+    def val_logits_file(self) -> Path:
+        return self.path / "val_logits.pt"
+
+    @property
     def figures_dir(self) -> Path:
         return self.path / "figures"
 

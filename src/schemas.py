@@ -42,6 +42,8 @@ class DataPlace:
 @dataclass
 class EvaluateConfig:
     run: str | None = None  # the folder of the run
+    runs: Any = None  # instead of `run`: a list of several folders
+    ensemble: bool = False  # with `runs`: evaluate the mean of their probabilities too
     checkpoint: str | None = None  # best or last; null: the one that the run itself evaluated
     split: str = "test"  # test, val or train (training images, without augmentation)
     tta_flip: bool | None = None  # also average each image's logits with its mirror image's; null: as in training

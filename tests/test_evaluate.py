@@ -2,7 +2,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from torch.nn import functional as F
 
+from src.predictions import load_predictions
 from src.run_dir import RunDir
 from tests.quick import QUICK, quick_commands
 
@@ -59,10 +61,45 @@ def test_table_says_that_the_number_differs(command, place):
         run_dir.update_result(metrics=own)
 
 
+def test_an_ensemble_averages_probabilities(command, place):
+    done = command("evaluate", "runs=[run,flipped]", "ensemble=true", "tta_flip=true", "format=json", cwd=place)
+    assert done.returncode == 0, done.stderr
+    first, second, both = json.loads(done.stdout)
+    saved = [load_predictions(RunDir(place / name).test_logits_file) for name in ("run", "flipped")]
+    mean = sum(each.logits.softmax(dim=1) for each in saved) / 2
+    labels = saved[0].labels
+    assert both["top1"] == (mean.argmax(dim=1) == labels).sum().item() / len(labels)
+    assert both["loss"] == pytest.approx(F.nll_loss(mean.log(), labels).item(), rel=1e-5)
+    assert (both["run"], both["checkpoint"]) == ("ensemble", None)
+    assert first["tta_flip"] and second["tta_flip"] and both["tta_flip"]
+    rows = command("evaluate", "runs=[run,flipped]", "ensemble=true", cwd=place).stdout.splitlines()
+    assert [row.split()[0] for row in rows[2:]] == ["run", "flipped", "ensemble"]
+    assert rows[0].split()[:5] == ["run", "test", "top1", "top5", "loss"]
+    assert rows[0].endswith("top1, tta_flip") and rows[2].endswith("-") and rows[4].endswith("-")
+
+
+def test_calibration_is_printed(command, place):
+    own = RunDir(place / "run").load_result()
+    printed = json.loads(command("evaluate", "run=run", "format=json", cwd=place).stdout)
+    assert printed["calibrated"]["loss"] == own["calibration"]["test"]["loss"]
+    assert printed["calibrated"]["loss"] <= printed["loss"] + 0.01 and printed["ece"] == own["metrics"]["test"]["ece"]
+    text = command("evaluate", "run=run", cwd=place).stdout
+    assert f"with temperature {own['calibration']['temperature']:.3f}, fitted on the validation images" in text
+    assert max(map(len, text.splitlines())) <= 95
+    assert "temperature" not in command("evaluate", "run=run", "split=val", cwd=place).stdout
+    assert "temperature" not in command("evaluate", "run=run", "checkpoint=last", cwd=place).stdout or (
+        own["evaluated"] == "last"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "run is missing"),
+        ([], "name a run, as in run=outputs/<run>, or several"),
+        (["run=run", "runs=[run,flipped]"], "name a run, as in run=outputs/<run>, or several"),
+        (["run=run", "ensemble=true"], "ensemble=true averages several runs"),
+        (["runs=[run,3]"], "runs=['run', 3] must be a list of folders of runs"),
+        (["runs=[run,nowhere]"], "run=nowhere is not the folder of a run"),
         (["run=nowhere"], "run=nowhere is not the folder of a run"),
         (["run=run", "split=all"], "split=all is not one of test, val, train"),
         (["run=run", "format=xml"], "format=xml is not one of table, json"),
@@ -81,7 +118,7 @@ def test_a_run_without_held_out_images_has_no_validation_metrics(command, place)
     paused = ("data.validation=none", "pause_at=1", "hydra.run.dir=whole")
     assert command("train", *QUICK, *paused, cwd=place).returncode == 0
     done = command("evaluate", "run=whole", "split=val", cwd=place)
-    assert done.returncode == 1 and "split=val: the run held no images out (data.validation=none)" in done.stderr
+    assert done.returncode == 1 and "split=val: whole held no images out (data.validation=none)" in done.stderr
 
 
 def test_a_truncated_checkpoint_is_named(command, place):

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from src import plots
+from src.analysis import plots as many
+from src.calibration import measure_reliability
 from src.data.dataset import Classes, LabeledImages
 from tests.conftest import mostly_slow
 
@@ -28,12 +30,15 @@ def plot_all(names):
         plots.plot_samples(data, Classes(tuple(names))),
         plots.plot_confusion(matrix, Classes(tuple(names))),
         plots.plot_confusion(matrix, Classes(tuple(names), tuple(names), tuple(range(len(names))))),
-        plots.plot_setting_curves({name: [[0.1, 0.2]] for name in names}, "accuracy"),
-        plots.plot_gaps({name: (0.2, 0.1) for name in names}),
+        many.plot_setting_curves({name: [[0.1, 0.2]] for name in names}, "accuracy"),
+        many.plot_gaps({name: (0.2, 0.1) for name in names}),
+        plots.plot_mistakes(data, matrix.roll(1, 0).float(), Classes(tuple(names))),
+        plots.plot_confused_pairs(matrix.roll(1, 0), Classes(tuple(names))),
+        many.plot_differences({name: (0.2, 0.1, 0.3) for name in names}, 1, "points"),
     ]
 
 
-@pytest.mark.parametrize("number", mostly_slow(range(5), quick=1))
+@pytest.mark.parametrize("number", mostly_slow(range(8), quick=1))
 def test_any_name_is_drawn_without_errors_and_warnings(number, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -43,8 +48,8 @@ def test_any_name_is_drawn_without_errors_and_warnings(number, tmp_path):
 
 @pytest.mark.parametrize("name", ["$$", "$x$", "кот"])
 def test_names_are_literal(name, messages):
-    samples, classes, superclasses, curves, gaps = plot_all([name, "b"])
-    ticks = [figure.axes[0].get_yticklabels()[0] for figure in (classes, superclasses, gaps)]
+    samples, classes, superclasses, curves, gaps, _, _, differences = plot_all([name, "b"])
+    ticks = [figure.axes[0].get_yticklabels()[0] for figure in (classes, superclasses, gaps, differences)]
     for text in (samples.axes[0].title, *ticks, curves.legends[0].get_texts()[0]):
         assert text.get_text() == name and not text.get_parse_math()
     assert messages.messages == []
@@ -101,24 +106,26 @@ def test_image_grid_lays_images_out_row_by_row():
     assert (grid[0, 0, 0], grid[0, 2, 0], grid[2, 0, 0], grid[2, 2, 0]) == (0, 0.5, 1, 0)
 
 
-def test_setting_curves_are_means_with_their_range():
-    curves = {"deep": [[0.1, 0.3, 0.2], [0.3, 0.5]], "empty": []}
-    ax = plots.plot_setting_curves(curves, "validation accuracy", from_zero=True).axes[0]
-    (line,) = ax.lines
-    assert line.get_label() == "deep"
-    assert list(line.get_xdata()) == [1, 2]  # as far as all runs have come
-    assert list(line.get_ydata()) == pytest.approx([0.2, 0.4])
-    band = ax.collections[0].get_paths()[0].vertices[:, 1]
-    assert (band.min(), band.max()) == (pytest.approx(0.1), pytest.approx(0.5))
+def test_mistakes_are_the_most_confident_ones():
+    images = torch.arange(4, dtype=torch.uint8).view(4, 1, 1, 1).expand(4, 3, 2, 2)
+    logits = torch.tensor([[9.0, 0, 0], [0, 1, 0], [0, 5, 0], [0, 0, 9]])  # right; wrong; wrong, surer; right
+    figure = plots.plot_mistakes(LabeledImages(images, torch.tensor([0, 0, 0, 2])), logits, CLASSES)
+    assert [ax.get_title() for ax in figure.axes] == ["a\nb (99%)", "a\nb (58%)", "", "", ""]
+    assert figure.axes[0].images[0].get_array()[0, 0, 0] == 2
+    assert plots.plot_mistakes(LabeledImages(images, logits.argmax(dim=1)), logits, CLASSES) is None
 
 
-@pytest.mark.filterwarnings("error")
-def test_figures_without_values_have_no_legend():
-    assert not plots.plot_setting_curves({"deep": []}, "accuracy").legends
-    assert not plots.plot_gaps({"deep": (None, None)}).legends
+def test_confused_pairs_count_both_directions():
+    figure = plots.plot_confused_pairs(torch.tensor([[5, 1, 4], [0, 5, 0], [3, 0, 5]]), CLASSES)
+    ax = figure.axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a / c", "a / b"]
+    assert [bar.get_width() for bar in ax.patches] == [4, 1, 3, 0]
+    assert plots.plot_confused_pairs(torch.eye(3, dtype=torch.int64), CLASSES) is None
 
 
-def test_gaps_show_training_beside_validation():
-    ax = plots.plot_gaps({"deep": (0.8, 0.3), "baseline": (None, 0.1)}).axes[0]
-    assert [bar.get_width() for bar in ax.patches] == pytest.approx([0.8, 0.3, 0.1])
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["deep", "baseline"]
+def test_reliability_has_a_point_for_each_filled_bin():
+    logits = torch.tensor([[0.0, 0.0], [9.0, 0.0]])
+    figure = plots.plot_reliability({"as trained": measure_reliability(logits, torch.tensor([1, 0]))})
+    line = figure.axes[0].lines[1]
+    assert list(line.get_xdata()) == pytest.approx([0.5, 0.99988], abs=1e-5) and list(line.get_ydata()) == [0, 1]
+    assert line.get_label() == "as trained, ECE 25.0%"

@@ -96,7 +96,7 @@ def show_certainty(answers: Sequence[Answer], metric: str) -> Table:
 
 
 def show_picture(answers: Sequence[Answer], metric: str, margin: float) -> Picture:
-    from src import plots
+    from src.analysis import plots  # imports torch
 
     scale = Scale.of(metric)
     spreads = {

@@ -17,7 +17,7 @@ TEST_ACCURACY = "metrics.test.top1"
 DIRECTIONS = ("maximize", "minimize")
 CHOICES = ("experiment", *(group for group in GROUPS if group not in ("experiment", "logger")))
 PRESETS = ("experiment", "budget")  # groups whose choices set settings of any node
-FRACTIONS = ("top1", "top5", "superclass")  # metrics that are shown in percent
+FRACTIONS = ("top1", "top5", "superclass", "ece")  # metrics that are shown in percent
 MAX_NAME = 40  # characters of a setting's name in a legend
 
 

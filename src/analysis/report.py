@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from src import plots
+from src.analysis import plots
 from src.analysis.compare import TEST_ACCURACY, Comparison, measure_gap, measure_spread, short_names
 from src.analysis.document import Block, Commands, Heading, Picture, Table
 from src.analysis.runs import Rows, RunRecord, device_of, drop_repeats, unreadable
 from src.errors import UserError
 from src.formatting import duration, percent
-from src.metrics import confusion_matrix, per_class
+from src.metrics import confusion_matrix, most_confused, per_class
+from src.plots import plot_confusion
 from src.predictions import Predictions, load_predictions
 from src.result import Status
 
@@ -112,14 +113,12 @@ def show_mistakes(best: BestRun | None) -> list[Block]:
         taken_for = f"{row.most_confused_with} ({percent(row.confused_share)})"
         cells = (row.name, row.superclass, percent(row.recall), taken_for)
         hardest.append([cell.replace("_", " ") for cell in cells])
-    both = (matrix + matrix.T).triu(diagonal=1).flatten()
-    places = [place for place in both.argsort(descending=True, stable=True)[:10].tolist() if both[place]]
-    pairs = [divmod(place, len(names)) for place in places]
+    pairs = most_confused(matrix)[:10]
     counts = [(names[i], names[j], str(int(matrix[i, j])), str(int(matrix[j, i]))) for i, j in pairs]
     return [
         Heading("Mistakes of the best run"),
         f"{best.record.run_dir.path}: {percent(best.record.metric(TEST_ACCURACY))} on the test set.",
-        Picture("confusion_matrix", "Confusion matrix of the test images.", plots.plot_confusion(matrix, classes)),
+        Picture("confusion_matrix", "Confusion matrix of the test images.", plot_confusion(matrix, classes)),
         "The classes with the lowest recall:",
         Table(("class", "superclass", "recall", "most often taken for"), hardest, "<<><"),
         "The pairs of classes most often confused:",

@@ -80,8 +80,9 @@ class TensorBoardLogger(Logger):
                 self.writer._get_file_writer().add_summary(event)  # `add_hparams` makes a run of its own in TensorBoard
             for tag, value in numbers.items():
                 self.writer.add_scalar(tag, value, step)
-            if "confusion_matrix" in figures:
-                self.writer.add_figure("predictions/confusion_matrix", figures["confusion_matrix"], step)
+            for name in ("mistakes", "confused_pairs", "confusion_matrix", "reliability"):
+                if name in figures:
+                    self.writer.add_figure(f"predictions/{name}", figures[name], step)
             self.writer.flush()
 
     def close(self) -> None:

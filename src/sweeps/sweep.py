@@ -21,7 +21,7 @@ from src.overrides import exact_command, key_of, named_keys, quote_override, she
 from src.result import Status, is_finished
 from src.run_dir import RunDir, find_run, relative
 
-METRIC_NAME = re.compile(r"metrics\.(train|val|test)\.(loss|top1|top5|superclass)")
+METRIC_NAME = re.compile(r"metrics\.(train|val|test)\.(loss|top1|top5|superclass|ece)")
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Sweep:
         require_choice("hydra.sweeper.direction", direction, DIRECTIONS)
         require(
             isinstance(metric, str) and bool(METRIC_NAME.fullmatch(metric)),
-            f"hydra.sweeper.metric={metric} is not measured: write metrics.<train, val or test>.<loss, top1, top5 or "
-            "superclass>",
+            f"hydra.sweeper.metric={metric} is not measured: write metrics.<train, val or test>.<loss, top1, top5, "
+            "superclass or ece>",
         )
         require(
             max_batch_size is None or (type(max_batch_size) is int and max_batch_size >= 1),

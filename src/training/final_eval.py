@@ -3,10 +3,11 @@
 import math
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
+from src.calibration import fit_temperature
 from src.data.split import Splits
 from src.formatting import format_table, percent
 from src.metrics import Metrics, measure
@@ -17,7 +18,17 @@ from src.training.progressive_resizing import step_cost
 if TYPE_CHECKING:
     from src.training.trainer import Trainer
 
-TITLES = {"train": "training, without augmentation", "val": "validation", "test": "test"}
+TITLES = {"train": "training, no augmentation", "val": "validation", "test": "test"}
+
+
+class Calibration(NamedTuple):
+    """A temperature fitted on the validation images, and the test metrics of logits / temperature."""
+
+    temperature: float
+    test: Metrics
+
+    def as_result(self) -> dict[str, Any]:
+        return {"temperature": self.temperature, "test": {"loss": self.test.loss, "ece": self.test.ece}}
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,8 @@ class Evaluation:
     is_epoch_end: bool  # the weights are those at the end of `epoch`, not from within the next
     metrics: dict[str, Metrics]
     tta_flip: dict[str, Metrics]
-    test_logits: Tensor | None  # (N, num_classes) float32 on the CPU
+    logits: dict[str, Tensor]  # of "val", where images are held out, and "test": (N, num_classes) float32 on the CPU
+    calibration: Calibration | None  # None where no images are held out
 
     def as_result(self) -> dict[str, Any]:
         """The part of result.json that it makes."""
@@ -43,6 +55,7 @@ class Evaluation:
             "evaluated_step": self.step,
             "metrics": {part: asdict(self.metrics[part]) if part in self.metrics else None for part in TITLES},
             "tta_flip": {part: asdict(metrics) for part, metrics in self.tta_flip.items()} or None,
+            "calibration": self.calibration and self.calibration.as_result(),
         }
 
 
@@ -53,7 +66,7 @@ def evaluate_at_pause(trainer: "Trainer") -> Evaluation:
     if trainer.validation:
         logits, labels = _logits(trainer, trainer.validation.images), trainer.validation.labels.cpu()
         metrics["val"] = measure(logits, labels, trainer.splits.classes)
-    return _evaluation(name, content, metrics, {}, None)
+    return _evaluation(name, content, metrics, {}, {}, None)
 
 
 def evaluate_run(trainer: "Trainer") -> Evaluation:
@@ -76,7 +89,13 @@ def evaluate_run(trainer: "Trainer") -> Evaluation:
             tta_flip[part] = measure(mean_logits, parts[part].labels, splits.classes)
     if not all(math.isfinite(part.loss) for part in metrics.values()):
         raise trainer.diverged()
-    return _evaluation(name, content, metrics, tta_flip, logits["test"])
+    calibration = None
+    if splits.validation:
+        temperature = fit_temperature(logits["val"], splits.validation.labels)
+        calibrated = measure(logits["test"] / temperature, splits.test.labels, splits.classes)
+        calibration = Calibration(temperature, calibrated)
+    del logits["train"]
+    return _evaluation(name, content, metrics, tta_flip, logits, calibration)
 
 
 def load_eval_weights(trainer: "Trainer") -> tuple[str, dict[str, Any]]:
@@ -104,9 +123,9 @@ def evaluation_seconds(trainer: "Trainer") -> float:
 
 def metrics_table(metrics: dict[str, Metrics], tta_flip: dict[str, Metrics] | None = None) -> str:
     """One row per part of the data; `tta_flip` has a column of its own."""
-    header, align = ["images", "number", "loss", "top1", "top5", "superclass"], "<>>>>>"
+    header, align = ["images", "number", "loss", "top1", "top5", "superclass", "ECE"], "<>>>>>>"
     rows = [
-        [TITLES[part], f"{m.images:,}", f"{m.loss:.4f}", percent(m.top1), percent(m.top5), percent(m.superclass)]
+        [TITLES[part], f"{m.images:,}", f"{m.loss:.4f}", *map(percent, (m.top1, m.top5, m.superclass, m.ece))]
         for part in TITLES
         if (m := metrics.get(part))
     ]
@@ -117,15 +136,24 @@ def metrics_table(metrics: dict[str, Metrics], tta_flip: dict[str, Metrics] | No
     return format_table(header, rows, align)
 
 
+def describe_calibration(temperature: float, calibrated: Metrics, metrics: Metrics) -> str:
+    """What the temperature changes on the test images, in one sentence of two lines."""
+    return (
+        f"with temperature {temperature:.3f}, fitted on the validation images: test loss {metrics.loss:.4f} -> "
+        f"{calibrated.loss:.4f},\nexpected calibration error (ECE) {percent(metrics.ece)} -> {percent(calibrated.ece)}"
+    )
+
+
 def _evaluation(
     name: str,
     content: dict[str, Any],
     metrics: dict[str, Metrics],
     tta_flip: dict[str, Metrics],
-    test_logits: Tensor | None,
+    logits: dict[str, Tensor],
+    calibration: Calibration | None,
 ) -> Evaluation:
     is_epoch_end = content["batch"] == 0
-    return Evaluation(name, content["epoch"], content["step"], is_epoch_end, metrics, tta_flip, test_logits)
+    return Evaluation(name, content["epoch"], content["step"], is_epoch_end, metrics, tta_flip, logits, calibration)
 
 
 def _logits(trainer: "Trainer", images: Tensor) -> Tensor:

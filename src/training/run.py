@@ -12,7 +12,7 @@ from src.loggers.base import RunStart
 from src.models.summary import Summary, summarize
 from src.result import Status, StopReason
 from src.run_dir import RunDir
-from src.training.artifacts import save_figures, save_test_results
+from src.training.artifacts import save_figures, save_predictions_of
 from src.training.build import (
     build_loggers,
     build_model,
@@ -26,7 +26,14 @@ from src.training.device import choose_placement
 from src.training.ending import call_safely, open_loggers, record_status
 from src.training.environment import describe_environment
 from src.training.feature_cache import can_cache, load_or_compute_features
-from src.training.final_eval import Evaluation, evaluate_at_pause, evaluate_run, metrics_table, num_evaluated
+from src.training.final_eval import (
+    Evaluation,
+    describe_calibration,
+    evaluate_at_pause,
+    evaluate_run,
+    metrics_table,
+    num_evaluated,
+)
 from src.training.finetune import count_seen_by_base, freeze, load_base_weights
 from src.training.inference import Classifier, NoPreprocess
 from src.training.messages import heading, log, log_messages, next_commands, resume_command
@@ -141,13 +148,15 @@ def evaluate_and_finish(trainer: Trainer, splits: Splits, stopped_by: StopReason
     for row in history:
         is_evaluated = row["epoch"] == evaluation.epoch and evaluation.is_epoch_end
         row["clean_train_top1"] = evaluation.metrics["train"].top1 if is_evaluated else None
-    save_test_results(run_dir, evaluation.test_logits, splits)
+    save_predictions_of(run_dir, evaluation, splits)
     run_dir.update_result(stopped_by=stopped_by, **evaluation.as_result())
     shown = {part: m for part, m in evaluation.metrics.items() if part != "val" or splits.validation}
     table = metrics_table(shown, evaluation.tta_flip)
     log.info(f"{evaluation.checkpoint} checkpoint (epoch {evaluation.epoch}):\n\n{table}")
+    if evaluation.calibration:
+        log.info(f"\n{describe_calibration(*evaluation.calibration, evaluation.metrics['test'])}")
     watches_test = config.data.validation == "test"
-    figures = save_figures(run_dir, history, splits, evaluation.test_logits, watches_test)
+    figures = save_figures(run_dir, history, splits, evaluation, watches_test)
     for logger in trainer.loggers:
         call_safely(logger.on_run_end, history, evaluation.metrics, figures)
     run_dir.checkpoint("previous").unlink(missing_ok=True)  # nothing will continue from it

@@ -14,7 +14,7 @@ from src.metrics import Metrics
 from tests.loggers.conftest import row
 from tests.loggers.events import scalars, steps_of
 
-METRICS = {"test": Metrics(loss=2.5, top1=0.5, top5=0.75, superclass=None, images=10)}
+METRICS = {"test": Metrics(loss=2.5, top1=0.5, top5=0.75, superclass=None, ece=0.1, images=10)}
 TAGS = ["accuracy/train", "accuracy/val", "loss/train", "loss/val", "lr", "performance/images_per_second"]
 
 

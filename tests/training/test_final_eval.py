@@ -62,7 +62,7 @@ def test_a_pause_leaves_the_test_set_alone(tiny, trainer_of):
     trainer.fit(pause_at=1)
     object.__setattr__(trainer.splits, "test", None)
     evaluation = evaluate_at_pause(trainer)
-    assert evaluation.metrics.keys() == {"val"} and evaluation.test_logits is None
+    assert evaluation.metrics.keys() == {"val"} and evaluation.logits == {}
     assert (evaluation.checkpoint, evaluation.epoch, evaluation.step) == ("best", 1, 4)
     assert evaluation.as_result()["metrics"]["test"] is None
 
@@ -78,10 +78,10 @@ def test_a_run_without_validation_evaluates_two_parts(splits):
 
 
 def test_a_table_has_a_row_for_each_part(splits):
-    some = Metrics(loss=1.5, top1=0.25, top5=0.5, superclass=None, images=1200)
+    some = Metrics(loss=1.5, top1=0.25, top5=0.5, superclass=None, ece=0.125, images=1200)
     lines = metrics_table({"test": some, "train": some}).splitlines()
-    assert lines[0].split() == ["images", "number", "loss", "top1", "top5", "superclass"]
-    assert [line.split("  ")[0].strip() for line in lines[2:]] == ["training, without augmentation", "test"]
-    assert lines[3].split() == ["test", "1,200", "1.5000", "25.00", "%", "50.00", "%", "-"]
+    assert lines[0].split() == ["images", "number", "loss", "top1", "top5", "superclass", "ECE"]
+    assert [line.split("  ")[0].strip() for line in lines[2:]] == ["training, no augmentation", "test"]
+    assert lines[3].split() == ["test", "1,200", "1.5000", "25.00", "%", "50.00", "%", "-", "12.50", "%"]
     flipped = metrics_table({"train": some, "test": some}, {"test": some}).splitlines()
     assert flipped[0].endswith("top1, tta_flip") and flipped[2].endswith("-") and flipped[3].endswith("25.00 %")

@@ -15,7 +15,10 @@ from src.training.run import run
 from tests.conftest import create_in
 from tests.training.conftest import SPY
 
-FIGURES = {"samples.png", "accuracy.png", "loss.png", "confusion_matrix.png"}
+FIGURES = {
+    *("samples.png", "accuracy.png", "loss.png", "confusion_matrix.png", "confused_pairs.png", "mistakes.png"),
+    "reliability.png",
+}
 
 
 def test_a_run_learns_and_leaves_the_promised_files(figures, small, trained):
@@ -26,7 +29,7 @@ def test_a_run_learns_and_leaves_the_promised_files(figures, small, trained):
     assert rows[3]["train_loss"] < rows[0]["train_loss"] - 0.05
     result = run_dir.load_result()
     assert (result["status"], result["stopped_by"], result["epochs"], result["steps"]) == ("completed", "epochs", 4, 32)
-    assert set(result["metrics"]["test"]) == {"loss", "top1", "top5", "superclass", "images"}
+    assert set(result["metrics"]["test"]) == {"loss", "top1", "top5", "superclass", "ece", "images"}
     assert (result["data"]["train_images"], result["data"]["validation_images"]) == (500, 100)
     for path in ("config.yaml", "train.log", "summary.txt", "per_class.csv", "test_logits.pt", "checkpoints/best.pt"):
         assert (run_dir.path / path).is_file()
