@@ -10,6 +10,10 @@ from src.analysis.runs import RunRecord
 from src.analysis.stats import Difference, adjust_holm, mcnemar, paired_difference, runs_needed, unpaired_difference
 
 ALPHA = 0.05  # of all comparisons together
+LOGITS_OF = {
+    "metrics.test.top1": lambda run_dir: run_dir.test_logits_file,
+    "metrics.val.top1": lambda run_dir: run_dir.val_logits_file,
+}
 POINT = 0.01  # a smaller difference of accuracies counts as none
 HELPS, HURTS, NO_DIFFERENCE, CANNOT_TELL = "helps", "hurts", "no difference", "cannot tell"
 
@@ -85,13 +89,18 @@ def judge(difference: Difference, p: float | None, direction: str, margin: float
     return CANNOT_TELL, "the interval holds 0 and reaches beyond the margin"
 
 
-def compare_images(pairs: Sequence[tuple[RunRecord, RunRecord]]) -> ImageTest | None:
-    """McNemar's test on the saved logits of the test images; None where a run has none, or others than its partner."""
+def compare_images(pairs: Sequence[tuple[RunRecord, RunRecord]], metric: str) -> ImageTest | None:
+    """McNemar's test on the saved logits of the images whose accuracy `metric` is.
+
+    None for another metric, and where a run has no logits or others than those of its partner's images.
+    """
+    if metric not in LOGITS_OF:
+        return None
     from src.predictions import load_predictions  # imports torch
 
     counts = []
     for pair in pairs:
-        files = [record.run_dir.test_logits_file for record in pair]
+        files = [LOGITS_OF[metric](record.run_dir) for record in pair]
         if not all(file.exists() for file in files):
             return None
         first, second = map(load_predictions, files)

@@ -89,7 +89,7 @@ def show_certainty(answers: Sequence[Answer], metric: str) -> Table:
     """The bootstrap over few seeds, McNemar's test on the images, and the seeds needed."""
     rows = []
     for answer in answers:
-        images = compare_images(answer.pairing.pairs) if metric == "metrics.test.top1" else None
+        images = compare_images(answer.pairing.pairs, metric)
         rows.append([_title(answer), _bootstrap(answer, metric), *_image_cells(images), _needed(answer)])
     header = ("comparison", "bootstrap", "first only", "second only", "McNemar", "seeds needed")
     return Table(header, rows, "<>>>>>")

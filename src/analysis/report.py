@@ -23,12 +23,13 @@ class BestRun(NamedTuple):
 
 
 def check_logits(records: Sequence[RunRecord]) -> list[RunRecord]:
-    """The records; one whose test_logits.pt cannot be read becomes unreadable."""
+    """The records; one whose logits cannot be read becomes unreadable."""
     checked = []
     for record in records:
         try:
-            if record.run_dir.test_logits_file.exists():
-                load_predictions(record.run_dir.test_logits_file)
+            for file in (record.run_dir.test_logits_file, record.run_dir.val_logits_file):
+                if file.exists():
+                    load_predictions(file)
             checked.append(record)
         except UserError as error:
             checked.append(unreadable(record.run_dir, error))

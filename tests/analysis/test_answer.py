@@ -86,11 +86,12 @@ def test_mcnemar_counts_the_images_that_one_run_alone_gets_right(three):
         logits = torch.tensor([[1.0, 0.0]] * right + [[0.0, 1.0]] * (20 - right))
         save_predictions(record.run_dir.test_logits_file, Predictions(logits, labels, classes))
 
-    assert compare_images(pairs) is None  # nothing saved
+    assert compare_images(pairs, TOP1) is None  # nothing saved
     for (first, second), right in zip(pairs, (10, 18), strict=True):
         save(first, 8)
         save(second, right)
-    found = compare_images(pairs)
+    found = compare_images(pairs, TOP1)
     assert (found.only_first, found.only_second, found.pairs) == (0, 6, 2)
     assert found.told_apart == 1  # 0 against 2 images: p = 0.5; 0 against 10: p = 0.002
-    assert compare_images([]) is None
+    assert compare_images([], TOP1) is None
+    assert compare_images(pairs, "metrics.val.top1") is None and compare_images(pairs, "metrics.test.loss") is None

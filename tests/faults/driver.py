@@ -21,12 +21,12 @@ from matplotlib.figure import Figure
 
 import src.training.trainer
 from src import plots
+from src.analysis import plots as analysis_plots
 from tests.conftest import process_environment, pytest_configure, run_in_process
 from tests.faults.places import Board, Kill, Watch
 from tests.faults.runs import SETTINGS
 
 COMMANDS = ("train", "evaluate", "predict", "report")
-PICTURES = ("plot_samples", "plot_confusion", "plot_curves", "plot_setting_curves", "plot_gaps")
 
 
 @dataclass
@@ -91,8 +91,9 @@ def make_cheap(patch: pytest.MonkeyPatch) -> None:
     """Empty pictures, one composition per command, and the chance to save after each step instead of each second."""
     patch.setattr(Hydra, "get_mode", lambda *_, **__: None)
     patch.setattr(src.training.trainer, "LOG_SECONDS", 0.0)
-    for name in PICTURES:
-        patch.setattr(plots, name, lambda *_, **__: Figure(figsize=(1, 1)))
+    for module in (plots, analysis_plots):
+        for name in [name for name in vars(module) if name.startswith("plot_")]:
+            patch.setattr(module, name, lambda *_, **__: Figure(figsize=(1, 1)))
 
 
 def start(

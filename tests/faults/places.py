@@ -22,7 +22,7 @@ PLACES = {
     "validation": "src.training.trainer.Trainer.validate",
     "evaluation at a pause": "src.training.final_eval.evaluate_at_pause",
     "final evaluation": "src.training.final_eval.evaluate_run",
-    "predictions": "src.training.run.save_test_results",
+    "predictions": "src.training.run.save_predictions_of",
     "figures": "src.training.run.save_figures",
     "end of history.csv": "src.loggers.history_csv.HistoryCsvLogger.on_run_end",
     "end of TensorBoard": "src.loggers.tensorboard.TensorBoardLogger.on_run_end",
