@@ -5,13 +5,15 @@ Tensor files hold checksums of their own (`src.tensor_file`).
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.errors import UserError
+from src.errors import UserError, require
 from src.files import write_text
 
 NAME = "SHA256SUMS"
+LINE = re.compile(r"[0-9a-f]{64}  (config\.yaml|result\.json|history\.csv|per_class\.csv)")
 
 
 def write_checksums(folder: Path, paths: Sequence[Path]) -> None:
@@ -32,11 +34,20 @@ def keep_checksums(folder: Path, paths: Sequence[Path]) -> None:
 
 
 def verify_checksum(path: Path) -> None:
-    """Raises UserError where `path` differs from its line in SHA256SUMS; a file without a line passes."""
+    """Raises UserError where `path` differs from its line in SHA256SUMS, or that file is damaged.
+
+    A file without a line passes.
+    """
     sums = path.with_name(NAME)
     if not sums.is_file():
         return
-    expected = {line[66:]: line[:64] for line in sums.read_text(errors="replace").splitlines()}
+    lines = sums.read_text(errors="replace").splitlines()
+    require(
+        all(map(LINE.fullmatch, lines)),
+        f"{sums} is damaged, or was edited: it holds lines that no run writes; restore it, or remove it to take the "
+        "files as they are",
+    )
+    expected = {line[66:]: line[:64] for line in lines}
     if path.name in expected and expected[path.name] != _digest(path):
         raise UserError(
             f"{path} is damaged, or was edited: it differs from its checksum in {sums}; restore the file, or remove "

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig
 
 from src.analysis.answer import POINT, answer_all
-from src.analysis.answer_page import READING, show_answers, show_picture, warn
+from src.analysis.answer_page import READING, ask, show_answers, show_picture, warn
 from src.analysis.compare import DIRECTIONS, differing, format_value, is_fraction
 from src.analysis.document import document_folder, save_document, to_text
 from src.analysis.pairs import Group, choose_pairs, group_by, pair_runs
@@ -28,8 +28,11 @@ def compare(config: DictConfig) -> None:
         groups = group_by(records, by, columns) if by else group_by_folder(records, config)
         pairs = choose_pairs(groups, None if config.a is None else format_value(config.a), as_list(config.b))
         compared = [(*pair, pair_runs(*pair, by, columns)) for pair in pairs]
+        question = (
+            ask(by, len(pairs) + 1) if by else f"Is {' or '.join(b.name for _, b in pairs)} better than {config.a}?"
+        )
         answers = answer_all(compared, config.metric, config.direction, margin)
-        title, *blocks = show_answers(ask(by, pairs), answers, config.metric, margin)
+        title, *blocks = show_answers(question, answers, config.metric, margin)
         notes = [f"Note: {text}" for text in (*count_left_out(found, records), *warn(answers, config.metric))]
         page = [title, *blocks, show_picture(answers, config.metric, margin), *notes, READING]
         save_document(page, folder, "compare", title.text)
@@ -81,13 +84,6 @@ def choose_margin(metric: str, margin: float | None) -> float:
     )
     require(margin is None or margin > 0, f"margin={margin} must be above 0")
     return POINT if margin is None else margin
-
-
-def ask(by: Sequence[str], pairs: Sequence[tuple[Group, Group]]) -> str:
-    """The question in words."""
-    if not by:
-        return f"Is {pairs[0][1].name} better than {pairs[0][0].name}?" if len(pairs) == 1 else "Which folder is best?"
-    return f"Does {by[0]} help?" if len(by) == len(pairs) == 1 else f"Which {' and '.join(by)} is best?"
 
 
 def as_list(value: Any) -> list[str]:

@@ -20,7 +20,9 @@ from src.files import write_atomically
 from src.loggers.base import Row
 from src.metrics import most_confused
 
-COLORS = {"train": "#1f77b4", "val": "#d95f02"}
+# Colours that colour-blind people tell apart, and that differ in lightness when printed: Okabe and Ito (2008).
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLORS = {"train": PALETTE[0], "val": PALETTE[1]}
 UNAUGMENTED = "training images, without augmentation"
 MAX_MISTAKES, MAX_PAIRS = 20, 15
 MAX_TICKS = 60  # class names along an axis
@@ -30,7 +32,15 @@ FONTS = ["DejaVu Sans", *sorted(name for name in font_manager.get_font_names() i
 
 matplotlib.use("Agg")
 # Names of classes and settings come from users: they are drawn literally, and `$` starts no formula.
-matplotlib.rcParams.update({"text.parse_math": False, "font.family": FONTS})
+matplotlib.rcParams.update(
+    {
+        "text.parse_math": False,
+        "font.family": FONTS,
+        "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -12,14 +12,13 @@ from src.cli import run_command
 from src.errors import UserError, require, require_choice
 from src.result import Status
 
-TITLE = "CIFAR-100 experiments"
-
 
 def report(config: DictConfig) -> None:
     """Prints the table of all settings and writes the report's folder."""
     with document_folder("report.html") as folder:
         records, comparison = read_runs(config)
-        save_document(build_report(records, comparison), folder, "report", TITLE)
+        blocks = build_report(records, comparison)
+        save_document(blocks, folder, "report", blocks[0].text)
         write_sweep(comparison, folder)
     print(f"{sweep_text(comparison)}\n\nthe report is in {folder}: report.html, report.md, sweep.csv")
 
@@ -47,20 +46,23 @@ def read_runs(config: DictConfig) -> tuple[list[RunRecord], Comparison]:
 def build_report(records: Sequence[RunRecord], comparison: Comparison) -> list[Block]:
     """The sections for which there are runs."""
     from src.analysis import report as analysis  # imports torch
+    from src.analysis.headline import show_headline
     from src.course2021 import report as course2021
 
     experiments, search = course2021.select_experiments(records), course2021.select_search(records)
     rows = experiments or analysis.name_rows(comparison)
+    best = analysis.load_best_run(comparison)
     return [
-        *analysis.show_opening(TITLE, records),
-        *(course2021.show_experiments(experiments, search) if experiments else []),
+        *(course2021.show_headline() if experiments else show_headline(comparison)),
         *(course2021.show_claims(experiments) if experiments else []),
+        *(course2021.show_experiments(experiments, search) if experiments else []),
+        analysis.describe_runs(records),
         *analysis.show_curves(rows),
         *analysis.show_overfitting(rows),
+        *(course2021.show_search(search) if search else []),
+        *analysis.show_mistakes(best),
         Heading("All settings"),
         *sweep_blocks(comparison),
-        *(course2021.show_search(search) if search else []),
-        *analysis.show_mistakes(analysis.load_best_run(comparison)),
         *analysis.show_commands(records),
     ]
 

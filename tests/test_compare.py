@@ -23,6 +23,7 @@ def test_the_answer_is_printed_and_written(command, runs, tmp_path):
     assert sorted(path.name for path in (tmp_path / "answer").iterdir()) == [
         "compare.html",
         "compare.md",
+        "differences.pdf",
         "differences.png",
     ]
     markdown = (tmp_path / "answer" / "compare.md").read_text()

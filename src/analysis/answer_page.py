@@ -34,8 +34,19 @@ class Scale(NamedTuple):
     def of(cls, metric: str) -> "Scale":
         return cls(100, ".2f", " points") if is_fraction(metric) else cls(1, ".4g", "")
 
+    @property
+    def percent(self) -> str:
+        return " %" if self.unit else ""
+
     def signed(self, value: float) -> str:
         return f"{self.factor * value:+{self.spec}}"
+
+
+def ask(names: Sequence[str], count: int) -> str:
+    """The question in words: of `count` settings that differ in `names`."""
+    if not names or count < 2:
+        return "How good is this setting?"
+    return f"Does {names[0]} help?" if len(names) == 1 and count == 2 else f"Which {' and '.join(names)} is best?"
 
 
 def show_answers(question: str, answers: Sequence[Answer], metric: str, margin: float) -> list[Block]:
@@ -67,9 +78,8 @@ def describe_answer(answer: Answer, metric: str, margin: float) -> str:
 
 def show_groups(groups: Sequence[Group], metric: str) -> Table:
     scale = Scale.of(metric)
-    unit = " %" if scale.factor == 100 else ""
     rows = [
-        [group.name, *format_spread(measure_spread(group.records, metric), scale.spec, scale.factor, unit),
+        [group.name, *format_spread(measure_spread(group.records, metric), scale.spec, scale.factor, scale.percent),
          duration(fmean(record.seconds for record in group.records))]
         for group in groups
     ]  # fmt: skip

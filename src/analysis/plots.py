@@ -1,4 +1,4 @@
-"""The figures of many runs: curves of settings, overfitting, differences."""
+"""The figures of many runs: accuracies and curves of settings, overfitting, differences."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -6,13 +6,28 @@ from statistics import fmean
 
 from matplotlib.figure import Figure
 
-from src.plots import COLORS, UNAUGMENTED, drawable
+from src.analysis.stats import Spread
+from src.plots import COLORS, PALETTE, UNAUGMENTED, drawable
 
-MAX_CURVES = 10  # in one figure
+MAX_CURVES = 14  # in one figure: seven colours, drawn through and dashed
+
+
+def plot_settings(spreads: Mapping[str, Spread], scale: float, label: str) -> Figure:
+    """The mean of each setting, by its name, with its 95 % interval; a value is multiplied by `scale`."""
+    figure = Figure(figsize=(9, 1.2 + 0.42 * len(spreads)), layout="constrained")
+    ax = figure.subplots()
+    for row, spread in enumerate(spreads.values()):
+        if spread.low is not None:
+            ax.plot([scale * spread.low, scale * spread.high], [row, row], color=PALETTE[0], linewidth=2.5)
+        ax.plot(scale * spread.mean, row, "o", color=PALETTE[0])
+    ax.set_yticks(range(len(spreads)), list(map(drawable, spreads)))
+    ax.set(xlabel=label, ylim=(len(spreads) - 0.5, -0.5))
+    ax.grid(axis="x", alpha=0.3)
+    return figure
 
 
 def plot_setting_curves(curves: Mapping[str, Sequence[Sequence[float]]], title: str, from_zero: bool = False) -> Figure:
-    """Mean and range of the runs of each of the first ten settings, over the epochs that all of its runs completed.
+    """Mean and range of the runs of each of the first 14 settings, over the epochs that all of its runs completed.
 
     `curves` holds one sequence per run, by the setting's name.
     """
@@ -22,11 +37,13 @@ def plot_setting_curves(curves: Mapping[str, Sequence[Sequence[float]]], title: 
         if not runs:
             continue
         values = list(zip(*runs, strict=False))  # [epoch][run]
-        epochs, color = range(1, 1 + len(values)), f"C{number}"
-        marker = "o" if len(values) == 1 else None  # a line needs two epochs
-        ax.plot(epochs, list(map(fmean, values)), color=color, label=drawable(name), linewidth=1.8, marker=marker)
+        epochs, color = range(1, 1 + len(values)), PALETTE[number % len(PALETTE)]
+        style = {"color": color, "linewidth": 1.8, "linestyle": "-" if number < len(PALETTE) else "--"}
+        style["marker"] = "o" if len(values) == 1 else None  # a line needs two epochs
+        ax.plot(epochs, list(map(fmean, values)), label=drawable(name), **style)
         ax.fill_between(epochs, list(map(min, values)), list(map(max, values)), color=color, alpha=0.15, lw=0)
     ax.set(xlabel="epoch", ylabel=title)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     if from_zero:
         ax.set_ylim(bottom=0)
     ax.grid(alpha=0.3)
@@ -60,8 +77,8 @@ def plot_differences(differences: Mapping[str, Sequence[float]], margin: float, 
     ax.axvline(0, color="0.4", linewidth=1)
     for row, (mean, *interval) in enumerate(differences.values()):
         if interval:
-            ax.plot(interval, [row, row], color="C0", linewidth=2.5, solid_capstyle="butt")
-        ax.plot(mean, row, "o", color="C0")
+            ax.plot(interval, [row, row], color=PALETTE[0], linewidth=2.5, solid_capstyle="butt")
+        ax.plot(mean, row, "o", color=PALETTE[0])
     ax.set_yticks(range(len(differences)), list(map(drawable, differences)))
     ax.set(xlabel=label, ylim=(len(differences) - 0.5, -0.5))
     ax.grid(axis="x", alpha=0.3)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from src.analysis import plots
 from src.analysis.compare import TEST_ACCURACY, Comparison, measure_gap, measure_spread, short_names
-from src.analysis.document import Block, Commands, Heading, Picture, Table
+from src.analysis.document import Block, Commands, Heading, Picture, PictureFile, Table
 from src.analysis.runs import Rows, RunRecord, device_of, drop_repeats, unreadable
 from src.errors import UserError
 from src.formatting import duration, percent
@@ -54,7 +54,7 @@ def name_rows(comparison: Comparison) -> Rows:
     return {name: drop_repeats(row.records) for name, row in named if row.spread}
 
 
-def show_opening(title: str, records: Sequence[RunRecord]) -> list[Block]:
+def describe_runs(records: Sequence[RunRecord]) -> str:
     """How many runs there are, their time and devices, and how the intervals are computed."""
     completed = [record for record in records if record.status == Status.COMPLETED]
     devices = "; ".join(sorted({device_of(record) for record in completed}))
@@ -65,7 +65,7 @@ def show_opening(title: str, records: Sequence[RunRecord]) -> list[Block]:
             " Where data.validation=test, the validation images are the test set and the last epoch is evaluated: no"
             " epoch was chosen by them, and no setting should be."
         )
-    return [Heading(title, 1), f"{text} Intervals are Student's 95 % intervals of the mean."]
+    return f"{text} Intervals are Student's 95 % intervals of the mean."
 
 
 def show_curves(rows: Rows) -> list[Block]:
@@ -116,9 +116,12 @@ def show_mistakes(best: BestRun | None) -> list[Block]:
         hardest.append([cell.replace("_", " ") for cell in cells])
     pairs = most_confused(matrix)[:10]
     counts = [(names[i], names[j], str(int(matrix[i, j])), str(int(matrix[j, i]))) for i, j in pairs]
+    picture = best.record.run_dir.figures_dir / "mistakes.png"
+    mistakes = [PictureFile("mistakes", "The most confident mistakes: true and predicted class.", picture)]
     return [
         Heading("Mistakes of the best run"),
         f"{best.record.run_dir.path}: {percent(best.record.metric(TEST_ACCURACY))} on the test set.",
+        *(mistakes if picture.exists() else []),
         Picture("confusion_matrix", "Confusion matrix of the test images.", plot_confusion(matrix, classes)),
         "The classes with the lowest recall:",
         Table(("class", "superclass", "recall", "most often taken for"), hardest, "<<><"),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from src.analysis.compare import TEST_ACCURACY, measure_gap
 from src.analysis.runs import Rows, RunRecord, drop_repeats
-from src.analysis.stats import Spread, compute_spread
+from src.analysis.stats import Spread, compute_spread, runs_needed
 from src.course2021.experiments import Claim
 
 POINT = 0.01  # differences below one percentage point count as none
@@ -42,7 +42,7 @@ def judge(claim: Claim, runs: Rows) -> Finding:
         (low > 0 and is_nothing, "not supported", "the interval lies above 0: something is gained"),
         (low > 0, "supported", "the interval lies on the claimed side of 0"),
         (improving, "budget too short", f"{', '.join(improving)} still improved at the end"),
-        (high >= POINT, "not enough runs", "the interval reaches from 0 to more than a point"),
+        (high >= POINT, "not enough runs", f"the interval reaches from 0 to more than a point; {_count(difference)}"),
         (is_nothing, "supported", "less than one point is gained"),
         (high < 0, "not supported", "the interval lies on the other side of 0"),
         (True, "not supported", "the interval holds 0 and ends below one point"),
@@ -82,6 +82,12 @@ def is_rising(records: Sequence[RunRecord]) -> bool:
         if len(values) >= 2 * fifth:
             gains.append(fmean(values[-fifth:]) - fmean(values[-2 * fifth : -fifth]))
     return not gains or fmean(gains) > RISING
+
+
+def _count(difference: Spread) -> str:
+    """How many seeds would tell a difference of one point, at the spread of these."""
+    needed = runs_needed(difference.std, POINT, paired=True)
+    return f"{needed or 'more than 1,000'} seeds would tell one point"
 
 
 def _first(*cases: tuple[object, str, str]) -> tuple[str, str]:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from src.analysis.compare import TEST_ACCURACY, Comparison, compare, format_value, measure_spread
-from src.analysis.document import Block, Commands, Heading, Table
+from src.analysis.document import Block, Commands, Heading, Picture, Table
+from src.analysis.plots import plot_differences
 from src.analysis.runs import Rows, RunRecord, device_of, drop_repeats, group_records
 from src.analysis.stats import format_spread
 from src.analysis.sweep_table import search_lines, setting_blocks
@@ -31,6 +32,13 @@ def select_search(records: Sequence[RunRecord]) -> Comparison | None:
     """The candidates of the experiment `search`, best first; None where none has been validated."""
     comparison = compare([record for record in records if _name(record) == "search"])
     return comparison if comparison.rows and comparison.rows[0].spread else None
+
+
+def show_headline() -> list[Block]:
+    return [
+        Heading("Which of the course report's claims hold?", 1),
+        "The course report of 2021 trained each of its networks once. Here its claims are judged by several runs each.",
+    ]
 
 
 def show_experiments(rows: Rows, search: Comparison | None) -> list[Block]:
@@ -68,13 +76,17 @@ def show_claims(rows: Rows) -> list[Block]:
         (claim.text, claim.formula, *format_spread(difference, "+.2f", unit=""), verdict, why)
         for claim, difference, verdict, why in findings
     ]
+    measured = {claim.text: [100 * value for value in (spread.mean, spread.low, spread.high) if value is not None]
+                for claim, spread, *_ in findings if spread}  # fmt: skip
+    figure = plot_differences(measured, 1, "difference, percentage points")
     return [
-        Heading("The course report's claims, and what these runs say"),
+        Heading("The claims, and what these runs say"),
         (
             "Each claim as a difference of accuracies on the test set, in percentage points, paired by seed. Supported "
             "means that the whole interval lies on the claimed side of 0. A verdict holds at this budget and width."
         ),
         Table(header, lines, "<<>>><<"),
+        Picture("claims", "Differences and their 95 % intervals; the grey band is one point.", figure),
     ]
 
 

@@ -25,7 +25,8 @@ def test_markdown_names_pictures_as_files(tmp_path):
     assert "```sh\npython -m src.train 'optimizer.lr=1'\n```" in text
     save_pictures(blocks(), tmp_path)
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list(tmp_path.iterdir())) == 1
+    assert (tmp_path / "curve.pdf").read_bytes().startswith(b"%PDF")
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_html_needs_no_other_file_and_escapes_text():

@@ -2,15 +2,15 @@ import pytest
 import torch
 
 from src.analysis.compare import compare
-from src.analysis.document import Heading, Picture, Table, to_html
+from src.analysis.document import Heading, Picture, PictureFile, Table, to_html
 from src.analysis.report import (
     BestRun,
+    describe_runs,
     load_best_run,
     name_rows,
     show_commands,
     show_curves,
     show_mistakes,
-    show_opening,
     show_overfitting,
 )
 from src.analysis.sweep_table import sweep_blocks
@@ -39,10 +39,11 @@ def test_all_runs_get_curves_and_a_table(recorded):
     records = [recorded(f"optimizer={name}", val=0.3, train=0.5, history=FLAT) for name in ("adam", "sgd")]
     blocks = build_report(records, compare(records))
     headings = [block.text for block in blocks if isinstance(block, Heading)]
-    assert headings == ["CIFAR-100 experiments", "Curves", "Overfitting", "All settings",
+    assert headings == ["Does optimizer help?", "Curves", "Overfitting", "All settings",
                         "Commands that trained these runs"]  # fmt: skip
-    assert [block.name for block in blocks if isinstance(block, Picture)] == ["curves_top1", "curves_loss", "gap"]
-    assert {row["row"] for row in table_of(blocks)} == {"1. optimizer=adam", "2. optimizer=sgd"}
+    pictures = [block.name for block in blocks if isinstance(block, Picture)]
+    assert pictures == ["settings", "curves_top1", "curves_loss", "gap"]
+    assert {row["setting"] for row in table_of(blocks)} == {"1. optimizer=adam", "2. optimizer=sgd"}
 
 
 def test_overfitting_shows_the_gap_and_the_lowest_validation_loss(recorded):
@@ -95,6 +96,14 @@ def test_mistakes_of_the_best_run(recorded):
     assert show_mistakes(None) == []
 
 
+def test_the_pictures_of_mistakes_are_the_runs_own(recorded):
+    record = recorded(test=4 / 7)
+    record.run_dir.figures_dir.mkdir()
+    (record.run_dir.figures_dir / "mistakes.png").write_bytes(b"\x89PNG...")
+    blocks = show_mistakes(BestRun(record, Predictions(LOGITS, LABELS, CLASSES)))
+    assert [block.png for block in blocks if isinstance(block, PictureFile)] == [b"\x89PNG..."]
+
+
 def test_commands_are_listed_once(recorded):
     records = [recorded(f"seed={seed % 2}", commands=[f"train seed={seed % 2}"]) for seed in range(4)]
     (_, commands) = show_commands([*records, recorded()])
@@ -103,10 +112,10 @@ def test_commands_are_listed_once(recorded):
 
 def test_opening_counts_runs_and_warns_of_the_test_set(recorded):
     records = [recorded(), recorded(status="failed")]
-    opening = show_opening("Runs", records)[1]
+    opening = describe_runs(records)
     assert opening.startswith("2 runs, 1 of them completed, 2 min 00 s of training in all, on CPU.")
     assert "the validation images are the test set" not in opening
-    assert "the validation images are the test set" in show_opening("Runs", [recorded("data.validation=test")])[1]
+    assert "the validation images are the test set" in describe_runs([recorded("data.validation=test")])
 
 
 def test_unfinished_and_repeated_runs_are_noted_and_the_page_holds_everything(recorded):
@@ -115,6 +124,6 @@ def test_unfinished_and_repeated_runs_are_noted_and_the_page_holds_everything(re
     comparison = compare(records)
     save_test_logits(records[0])
     page = to_html(build_report(records, comparison), "Runs")
-    assert "out of memory" in page and page.count("data:image/png") == 4
+    assert "out of memory" in page and page.count("data:image/png") == 5
     assert "1 run repeats another&#x27;s settings, seed and fold and is not counted." in page
     assert [table["n"] for table in table_of(sweep_blocks(comparison))] == ["2", "0"]
