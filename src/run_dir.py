@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ class RunDir:
             require(not missing, f"{self.config_file} is damaged: {', '.join(missing)} is missing")
             wrong = [name for name in loaded if name != "seed" and not isinstance(loaded[name], DictConfig)]
             require(not wrong, f"{self.config_file} is damaged: {', '.join(map(str, wrong))} is no mapping of settings")
-            return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), loaded))
+            return OmegaConf.to_object(OmegaConf.merge(_schema(), loaded))
         except (YAMLError, OmegaConfBaseException, *BUILTIN_ERRORS) as error:
             raise UserError(f"{self.config_file} cannot be read: {' '.join(str(error).split())}.") from error
 
@@ -213,6 +214,12 @@ class RunDir:
     @property
     def _lock_file(self) -> Path:
         return self.path / ".lock"
+
+
+@cache
+def _schema() -> DictConfig:
+    """Of config.yaml, by which OmegaConf checks types; slow to make."""
+    return OmegaConf.structured(RunConfig)
 
 
 def find_run(path: str | Path, argument: str = "run") -> RunDir:

@@ -51,6 +51,7 @@ Done = subprocess.CompletedProcess[str]
 
 
 def pytest_configure() -> None:
+    os.fsync = lambda file: None  # no test survives a power failure, and each call waits for the disk
     trust.TRUSTED += ("tests.quick",)  # the data and loggers of tests; test_trust.py leaves this out
     register_schemas()
     register_resolvers()

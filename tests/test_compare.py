@@ -1,5 +1,7 @@
 import pytest
 
+from tests.conftest import create_in, mostly_slow
+
 BY = "trainer.label_smoothing"
 
 
@@ -12,6 +14,16 @@ def runs(recorded, tmp_path):
             recorded(f"{BY}={value}", f"seed={seed}", test=test, overridden=[BY])
     recorded(f"{BY}=0.1", "seed=3", status="failed", overridden=[BY])
     return tmp_path / "runs"
+
+
+@pytest.fixture(scope="module")
+def few_runs(config_of, tmp_path_factory):
+    """A folder with `runs`: one of each of two values."""
+    place = tmp_path_factory.mktemp("compare")
+    for value in (0, 0.1):
+        run_dir = create_in(place / "runs" / str(value), config_of(f"{BY}={value}"))
+        run_dir.update_result(status="completed", overridden=[BY], metrics={"test": {"top1": 0.4}})
+    return place
 
 
 def test_the_answer_is_printed_and_written(command, runs, tmp_path):
@@ -53,24 +65,26 @@ def test_all_settings_are_compared_where_none_is_named(command, runs, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [
-        ([], "name the runs: runs=outputs/<sweep> by=<setting>"),
-        (["by=optimizer"], "name the runs: runs=outputs/<sweep> by=<setting>"),
-        (["a=runs"], "name the runs"),
-        (["runs=nowhere"], "runs=nowhere is no folder"),
-        (["runs=runs", "by=optimizer"], "by=optimizer has one value in all of these runs"),
-        (["runs=runs", "by=lr"], "by=lr is not a setting of these runs; they differ in trainer.label_smoothing."),
-        (["runs=runs", "by=trainer.label_smoothing", "a=0.2"], "a=0.2 is not one of 0, 0.1."),
-        (["runs=runs", "metric=metrics.test.loss"], "say which difference counts, as in margin=0.05"),
-        (["runs=runs", "metric=metrics.test.loss", "margin=0.1"], "metric=metrics.test.loss is in no result.json"),
-        (["runs=runs", "direction=up"], "direction=up is not one of maximize, minimize"),
-        (["runs=runs", "margin=0"], "margin=0.0 must be above 0"),
-        (["a=runs", "b=runs"], "a=runs is compared with itself only"),
-    ],
+    mostly_slow(
+        [
+            ([], "name the runs: runs=outputs/<sweep> by=<setting>"),
+            (["by=optimizer"], "name the runs: runs=outputs/<sweep> by=<setting>"),
+            (["a=runs"], "name the runs"),
+            (["runs=nowhere"], "runs=nowhere is no folder"),
+            (["runs=runs", "by=optimizer"], "by=optimizer has one value in all of these runs"),
+            (["runs=runs", "by=lr"], "by=lr is not a setting of these runs; they differ in trainer.label_smoothing."),
+            (["runs=runs", "by=trainer.label_smoothing", "a=0.2"], "a=0.2 is not one of 0, 0.1."),
+            (["runs=runs", "metric=metrics.test.loss"], "say which difference counts, as in margin=0.05"),
+            (["runs=runs", "metric=metrics.test.loss", "margin=0.1"], "metric=metrics.test.loss is in no result.json"),
+            (["runs=runs", "direction=up"], "direction=up is not one of maximize, minimize"),
+            (["runs=runs", "margin=0"], "margin=0.0 must be above 0"),
+            (["a=runs", "b=runs"], "a=runs is compared with itself only"),
+        ],
+        quick=5,
+    ),
 )
-def test_mistakes_get_one_sentence(command, runs, tmp_path, arguments, sentence):
-    done = command("compare", *arguments, cwd=tmp_path)
+def test_mistakes_get_one_sentence(command, few_runs, arguments, sentence):
+    done = command("compare", *arguments, cwd=few_runs)
     assert done.returncode == 1
     assert sentence in done.stderr and done.stderr.count("\n") == 1, done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) in (["runs"], ["outputs", "runs"])
-    assert not list((tmp_path / "outputs").glob("*/*"))
+    assert not list((few_runs / "outputs").glob("*/*"))

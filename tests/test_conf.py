@@ -187,6 +187,7 @@ def test_help_shows_the_choices_of_another_config_folder(command, tmp_path):
     assert "my_network" in command("train", "--config-dir", str(tmp_path), "--help").stdout
 
 
+@pytest.mark.slow
 def test_help_shows_the_defaults_of_the_schema(help_of):
     assert {"split: test", "tta_flip: null"} <= set(help_of("evaluate"))
     assert "top: 5" in help_of("predict")

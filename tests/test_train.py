@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from src.loggers.history_csv import HistoryCsvLogger, read_history
 from src.result import is_finished
-from tests.conftest import create_in, process_environment
+from tests.conftest import create_in, mostly_slow, process_environment
 from tests.quick import QUICK, quick_commands, train_processes
 
 
@@ -129,7 +129,7 @@ def wrong_place(tmp_path_factory, small):
     return place
 
 
-@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("case", mostly_slow(WRONG, quick=12))
 def test_a_mistake_gets_one_sentence_and_no_traceback(command, wrong_place, case):
     arguments, sentence = WRONG[case]
     quick = QUICK if "resume" not in arguments[0] and arguments[0] != "data=folder" else []
@@ -156,6 +156,7 @@ def test_a_job_is_not_done_before_its_rung_is_measured():
     assert not is_finished({"status": "paused", "epochs": 2, **measured}, None)
 
 
+@pytest.mark.slow
 def test_time_runs_out_once_in_a_sweep_and_is_granted_again_to_resume(command, tmp_path):
     sweep = ("--multirun", *QUICK, "trainer.max_minutes=1e-6", "hydra.sweep.dir=mine")
     assert command("train", *sweep, cwd=tmp_path).returncode == 0

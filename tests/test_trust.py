@@ -40,7 +40,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("target", HOSTILE)
+@pytest.mark.parametrize("target", mostly_slow(HOSTILE, quick=8))
 @pytest.mark.parametrize("place", mostly_slow(["model", "data", "loss", "nested"], quick=1))
 def test_a_strangers_code_is_neither_imported_nor_run(tmp_path, config_of, monkeypatch, target, place):
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\nThing = dict\n")

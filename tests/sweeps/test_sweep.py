@@ -191,6 +191,7 @@ def test_each_job_resumes_its_folder(command, tmp_path, launched):
     assert statuses(tmp_path / "my sweep") == ["waiting", "waiting"]
 
 
+@pytest.mark.slow
 def test_jobs_are_launched_in_batches_on_request(command, tmp_path, launched):
     sweep(command, tmp_path, "seed=0,1,2", "hydra.sweeper.max_batch_size=2")
     assert [(first, len(jobs)) for first, jobs in launched] == [(0, 2), (2, 1)]

@@ -188,6 +188,7 @@ def test_names_of_classes_are_drawn_literally(figures, config_of, named_by_users
     assert all(name in run_dir.per_class_file.read_text() for name in NAMES)
 
 
+@pytest.mark.slow
 def test_a_figure_that_fails_is_one_line_and_the_result_was_complete_before(
     figures, tiny, trained, tmp_path, monkeypatch
 ):
