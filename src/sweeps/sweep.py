@@ -14,6 +14,7 @@ from omegaconf import DictConfig, open_dict
 
 from src.analysis.compare import DIRECTIONS, Comparison, compare
 from src.analysis.runs import RunRecord, differences, flatten, read_record
+from src.analysis.setting_curves import write_setting_curves
 from src.analysis.sweep_table import sweep_text, write_sweep
 from src.config import RunConfig, parse_config
 from src.errors import UserError, require, require_choice
@@ -127,6 +128,7 @@ class Sweep:
         """Prints and writes the table; the number of jobs that are not completed."""
         comparison = compare([job.record() for job in jobs], self.metric, self.direction)
         write_sweep(comparison, self.folder)
+        write_setting_curves(comparison, self.folder)
         print(f"\n{sweep_text(comparison)}\n\nthe table is in {self.folder}/sweep.md and sweep.csv", flush=True)
         if footer:
             print(f"\n{footer(comparison)}", flush=True)
