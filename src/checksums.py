@@ -1,5 +1,5 @@
-"""SHA256SUMS: checksums of a run's text files, in the format of `sha256sum --check`: of config.yaml, and of a finished
-run's numbers.
+"""SHA256SUMS: checksums of a run's text files, in the format of `sha256sum --check`: of config.yaml and result.json, and
+of a finished run's numbers.
 
 Tensor files hold checksums of their own (`src.tensor_file`).
 """
@@ -20,6 +20,13 @@ def write_checksums(folder: Path, paths: Sequence[Path]) -> None:
     """Writes the checksums of those of `paths` that exist; all of them lie in `folder`."""
     lines = [f"{_digest(path)}  {path.name}\n" for path in paths if path.exists()]
     write_text(folder / NAME, "".join(lines))
+
+
+def add_checksum(path: Path) -> None:
+    """Adds the checksum of `path` to those of its folder, which has none of it."""
+    sums = path.with_name(NAME)
+    present = sums.read_text(errors="replace") if sums.is_file() else ""
+    write_text(sums, f"{present}{_digest(path)}  {path.name}\n")
 
 
 def keep_checksums(folder: Path, paths: Sequence[Path]) -> None:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from src.checksums import NAME, keep_checksums, verify_checksum, write_checksums
+from src.checksums import NAME, add_checksum, keep_checksums, verify_checksum, write_checksums
 from src.config import GROUPS, RunConfig
 from src.errors import UserError, require
 from src.files import PART, read_text, write_text
@@ -115,10 +115,10 @@ class RunDir:
             overridden=list(overridden),
             swept=list(swept),
         )
-        (self.path / NAME).unlink(missing_ok=True)
+        (self.path / NAME).unlink(missing_ok=True)  # it may hold the checksum of an older config.yaml
         settings = OmegaConf.create({"format": FORMAT, **asdict(config)})
         write_text(self.config_file, OmegaConf.to_yaml(settings))  # nearly last: by it the run exists
-        write_checksums(self.path, [self.config_file])
+        write_checksums(self.path, [self.config_file, self.result_file])
 
     def load_config(self) -> RunConfig:
         """The run's settings. Raises UserError where config.yaml is damaged or of another format."""
@@ -147,11 +147,15 @@ class RunDir:
         return read_result(self.result_file) if self.result_file.exists() else {}
 
     def update_result(self, **facts: Any) -> None:
-        """Adds `facts` to result.json, in place of older ones of the same names; it is then no finished run's."""
+        """Adds `facts` to result.json, in place of older ones of the same names; it is then no finished run's.
+
+        The checksum is dropped before and added afterwards: a process that dies in between leaves a file without one.
+        """
         updated = datetime.now().isoformat(timespec="seconds")
         result = {**self.load_result(), **facts, "updated": updated}
         keep_checksums(self.path, [self.config_file])
         write_text(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")
+        add_checksum(self.result_file)
 
     def evaluated_checkpoint(self) -> str:
         """The checkpoint that the run itself evaluated, "best" or "last"; "last" before its evaluation."""
