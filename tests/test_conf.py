@@ -227,7 +227,8 @@ def test_commands_that_train_nothing_write_nothing():
 
 
 def test_budgets():
-    full, evening = config_of("budget=full"), config_of("budget=evening")
+    full, evening, quick = (config_of(f"budget={name}") for name in ("full", "evening", "quick"))
+    assert (quick.trainer.epochs, quick.data.limit) == (8, 10000)
     assert (full.trainer.epochs, full.data.limit) == (120, None)
     assert (evening.trainer.epochs, evening.data.limit) == (25, 20000)
     assert config_of("experiment=course2021/deep", "budget=evening").trainer.epochs == 25
