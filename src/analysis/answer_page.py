@@ -137,6 +137,10 @@ def warn(answers: Sequence[Answer], metric: str) -> list[str]:
         for answer in answers
         if not answer.pairing.pairs
     ]
+    for answer in answers:
+        alone = len(answer.first.records) + len(answer.second.records) - 2 * len(answer.pairing.pairs)
+        if answer.pairing.pairs and alone:
+            warnings.append(f"{_title(answer)}: {alone} runs have no partner, so they are not in the difference.")
     if ".val." in metric and any(record.result.get("evaluated") == "best" for record in records):
         warnings.append(
             "The checkpoint of each run was chosen on the validation images that are compared, so these accuracies are "

@@ -81,6 +81,11 @@ def test_runs_that_can_be_compared_need_no_note(smoothing):
     assert warn(answer(smoothing, BY), TOP1) == []
 
 
+def test_runs_without_a_partner_are_noted(smoothing):
+    (note,) = warn(answer(smoothing[:-1], BY), TOP1)
+    assert note == "0.1 against 0: 1 runs have no partner, so they are not in the difference."
+
+
 def test_notes_say_what_speaks_against_an_answer(recorded):
     def run(name, lr, seed, **facts):
         return recorded(
