@@ -1,5 +1,5 @@
-"""SHA256SUMS: checksums of a run's text files, in the format of `sha256sum --check`: of config.yaml and result.json, and
-of a finished run's numbers.
+"""SHA256SUMS: checksums of a run's text files, in the format of `sha256sum --check`: of config.yaml, result.json and,
+in a finished run, of the other numbers.
 
 Tensor files hold checksums of their own (`src.tensor_file`).
 """
