@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, ListConfig
 
-from src.analysis.compare import DIRECTIONS, Comparison, compare
+from src.analysis.compare import Comparison, choose_direction, compare
 from src.analysis.document import Block, Heading, document_folder, save_document
 from src.analysis.runs import RunRecord, collect
 from src.analysis.sweep_table import sweep_blocks, sweep_text, write_sweep
 from src.cli import run_command
-from src.errors import UserError, require, require_choice
+from src.errors import UserError, require
 from src.result import Status
 
 
@@ -26,12 +26,12 @@ def report(config: DictConfig) -> None:
 def read_runs(config: DictConfig) -> tuple[list[RunRecord], Comparison]:
     """The runs that the config names, and their comparison. Raises UserError where there is nothing to compare."""
     require(bool(config.runs), "runs is missing; name a folder of runs, as in runs=outputs/<sweep>")
-    require_choice("direction", config.direction, DIRECTIONS)
+    direction = choose_direction(config.metric, config.direction)
     paths = config.runs if isinstance(config.runs, ListConfig) else [config.runs]
     require(all(isinstance(path, str) for path in paths), f"runs={config.runs} must be a folder or a list of folders")
     from src.analysis.report import check_logits  # imports torch
 
-    comparison = compare(check_logits(collect(paths)), config.metric, config.direction)
+    comparison = compare(check_logits(collect(paths)), config.metric, direction)
     records = comparison.records
     if not records:
         raise UserError(f"none of these runs can be read: {comparison.unreadable[0].reason}")

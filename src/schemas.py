@@ -68,7 +68,7 @@ class PredictConfig:
 class ReportConfig:
     runs: Any = None  # a folder of runs, or a list of several: [outputs/a,outputs/b]
     metric: str = "metrics.val.top1"  # what settings are compared by: any number of result.json
-    direction: str = "maximize"  # or minimize
+    direction: str | None = None  # maximize or minimize; null: minimize for loss, ece and seconds
 
 
 @dataclass
@@ -78,7 +78,7 @@ class CompareConfig:
     a: Any = None  # the value that others are compared with, or a folder; null: each value with each
     b: Any = None  # a value or a folder, or a list of several; null: all others
     metric: str = "metrics.test.top1"  # any number of result.json
-    direction: str = "maximize"  # or minimize
+    direction: str | None = None  # maximize or minimize; null: minimize for loss, ece and seconds
     margin: float | None = None  # the smallest difference that counts; null: 0.01, one point of accuracy
 
 

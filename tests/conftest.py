@@ -59,6 +59,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # First, for they fork processes: PyTorch forbids that after a gradient on a (fake) GPU or of a compiled graph.
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/faults/"))
     skip = pytest.mark.skip(reason="needs a CUDA device")
     for item in items:
         if "gpu" in item.keywords and not torch.cuda.is_available():

@@ -46,8 +46,11 @@ class Answer:
 
 
 def measure_difference(first: Group, second: Group, pairing: Pairing, metric: str) -> Difference:
-    """Paired where the groups share seeds, else between the groups. Every run must have measured the metric."""
-    if pairing.pairs:
+    """Paired where the groups share two seeds, or too few runs for another test, else between the groups.
+
+    Every run must have measured the metric.
+    """
+    if len(pairing.pairs) > 1 or (pairing.pairs and min(len(first.records), len(second.records)) < 2):
         sides = zip(*((a.metric(metric), b.metric(metric)) for a, b in pairing.pairs), strict=True)
         return paired_difference(*sides)
     return unpaired_difference(*([record.metric(metric) for record in group.records] for group in (first, second)))
@@ -76,8 +79,10 @@ def judge(difference: Difference, p: float | None, direction: str, margin: float
     interval lies within it.
     """
     spread = difference.spread
-    if p is None:
+    if p is None and spread.n == 1:
         return CANNOT_TELL, "a single run of one side has no spread: train more seeds"
+    if p is None:
+        return CANNOT_TELL, "all runs differ equally, so their spread is unknown"
     if p < ALPHA:
         is_better = (spread.mean > 0) == (direction == "maximize")
         below = ", by less than the margin" if abs(spread.low) < margin and abs(spread.high) < margin else ""
@@ -85,7 +90,10 @@ def judge(difference: Difference, p: float | None, direction: str, margin: float
     if spread.low > -margin and spread.high < margin:
         return NO_DIFFERENCE, "the whole interval lies within the margin"
     if spread.low > 0 or spread.high < 0:
-        return CANNOT_TELL, "the interval lies beside 0, but not after Holm's correction for several comparisons"
+        return (
+            CANNOT_TELL,
+            "the interval excludes 0, but p is above 0.05 after Holm's correction for several comparisons",
+        )
     return CANNOT_TELL, "the interval holds 0 and reaches beyond the margin"
 
 
@@ -104,7 +112,7 @@ def compare_images(pairs: Sequence[tuple[RunRecord, RunRecord]], metric: str) ->
         if not all(file.exists() for file in files):
             return None
         first, second = map(load_predictions, files)
-        if not first.labels.equal(second.labels):
+        if not first.labels.equal(second.labels) or first.classes != second.classes:
             return None
         right_first, right_second = (each.logits.argmax(dim=1) == each.labels for each in (first, second))
         counts.append(((right_first & ~right_second).sum().item(), (right_second & ~right_first).sum().item()))

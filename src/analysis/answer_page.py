@@ -12,6 +12,7 @@ from src.analysis.runs import device_of
 from src.analysis.stats import bootstrap_interval, format_spread
 from src.formatting import duration
 
+LEAST_P = 0.0001  # smaller ones are shown as "< 0.0001"
 FEW, MANY = 3, 10  # pairs between which the bootstrap over seeds is shown
 READING = (
     "How to read this: a difference is the second setting minus the first, paired by seed and fold, with Student's "
@@ -42,13 +43,6 @@ class Scale(NamedTuple):
         return f"{self.factor * value:+{self.spec}}"
 
 
-def ask(names: Sequence[str], count: int) -> str:
-    """The question in words: of `count` settings that differ in `names`."""
-    if not names or count < 2:
-        return "How good is this setting?"
-    return f"Does {names[0]} help?" if len(names) == 1 and count == 2 else f"Which {' and '.join(names)} is best?"
-
-
 def show_answers(question: str, answers: Sequence[Answer], metric: str, margin: float) -> list[Block]:
     """The verdicts in words, the settings, their differences, and how sure one can be."""
     groups = list({group.name: group for answer in answers for group in (answer.first, answer.second)}.values())
@@ -66,13 +60,15 @@ def describe_answer(answer: Answer, metric: str, margin: float) -> str:
     scale, spread = Scale.of(metric), answer.difference.spread
     size = "one point" if scale.unit and margin == POINT else f"{scale.factor * margin:g}{scale.unit}"
     verdict = f"no difference above {size}" if answer.verdict == NO_DIFFERENCE else answer.verdict
-    pairs = f"{spread.n} pairs of runs" if answer.difference.paired else "runs without common seeds"
+    pairs = f"{spread.n} pair{'s' * (spread.n > 1)} of runs" if answer.difference.paired else "independent runs"
     numbers = f"{scale.signed(spread.mean)}{scale.unit} of {name_metric(metric)}"
     if spread.low is not None:
-        numbers += f", 95 % interval {scale.signed(spread.low)} .. {scale.signed(spread.high)}, p = {_p(answer.p)}"
+        numbers += f", 95 % interval {scale.signed(spread.low)} .. {scale.signed(spread.high)}"
+    if answer.p is not None:
+        numbers += f", p {'' if answer.p < LEAST_P else '= '}{_p(answer.p)}"
     sentence = f"{_title(answer)}: {verdict}. {numbers} ({pairs}); {answer.why}."
-    if answer.verdict == CANNOT_TELL and answer.difference.spread.std is not None:
-        sentence += f" To tell {size} takes {_needed(answer)} seeds of each, {_more(answer)}."
+    if answer.verdict == CANNOT_TELL and answer.difference.spread.std:
+        sentence += f" To detect a difference of {size}, train {_needed(answer)} seeds of each: {_more(answer)}."
     return sentence
 
 
@@ -127,20 +123,21 @@ def warn(answers: Sequence[Answer], metric: str) -> list[str]:
     """Sentences on what speaks against the answers as they stand."""
     records = [record for answer in answers for group in (answer.first, answer.second) for record in group.records]
     warnings = [
-        f"{_title(answer)}: the runs differ in {', '.join(answer.pairing.apart)} too, which may be the reason."
+        f"{_title(answer)}: the runs differ in {', '.join(answer.pairing.apart)}, any of which may be the reason."
         for answer in answers
         if answer.pairing.apart
     ]
     warnings += [
-        f"{_title(answer)}: the runs share no seeds, so they are compared as independent groups; train both with the "
-        "same seeds for a sharper answer."
+        f"{_title(answer)}: fewer than two pairs of runs have equal seeds and other settings, so the runs are compared "
+        "as independent groups; train both with the same seeds for a sharper answer."
         for answer in answers
-        if not answer.pairing.pairs
+        if not answer.difference.paired
     ]
     for answer in answers:
         alone = len(answer.first.records) + len(answer.second.records) - 2 * len(answer.pairing.pairs)
-        if answer.pairing.pairs and alone:
-            warnings.append(f"{_title(answer)}: {alone} runs have no partner, so they are not in the difference.")
+        if answer.difference.paired and alone:
+            subject, verb = ("1 run has", "counts") if alone == 1 else (f"{alone} runs have", "count")
+            warnings.append(f"{_title(answer)}: {subject} no partner and {verb} only in the table of settings.")
     if ".val." in metric and any(record.result.get("evaluated") == "best" for record in records):
         warnings.append(
             "The checkpoint of each run was chosen on the validation images that are compared, so these accuracies are "
@@ -163,11 +160,11 @@ def _title(answer: Answer) -> str:
 def _p(p: float | None) -> str:
     if p is None:
         return "-"
-    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+    return f"< {LEAST_P:.4f}" if p < LEAST_P else f"{p:.2g}"
 
 
 def _needed(answer: Answer) -> str:
-    if answer.difference.spread.std is None:
+    if not answer.difference.spread.std:
         return "-"
     return "> 1000" if answer.needed is None else str(answer.needed)
 
@@ -175,11 +172,12 @@ def _needed(answer: Answer) -> str:
 def _more(answer: Answer) -> str:
     if answer.needed is None:
         return "too many to train"
-    return f"{max(0, answer.needed - answer.difference.spread.n)} more than there are"
+    more = answer.needed - answer.difference.spread.n
+    return f"{more} more than there are" if more > 0 else "as many as there are, so these happen to differ little"
 
 
 def _bootstrap(answer: Answer, metric: str) -> str:
-    pairs = answer.pairing.pairs
+    pairs = answer.pairing.pairs if answer.difference.paired else ()
     if not FEW <= len(pairs) < MANY:
         return "-"
     interval = bootstrap_interval([second.metric(metric) - first.metric(metric) for first, second in pairs])

@@ -10,6 +10,7 @@ from typing import Any
 from src.analysis.runs import REPLICATES, RunRecord, drop_repeats, group_records
 from src.analysis.stats import Spread, compute_spread
 from src.config import GROUPS
+from src.errors import require_choice
 from src.result import Status
 
 METRIC = "metrics.val.top1"
@@ -17,6 +18,7 @@ TEST_ACCURACY = "metrics.test.top1"
 DIRECTIONS = ("maximize", "minimize")
 CHOICES = ("experiment", *(group for group in GROUPS if group not in ("experiment", "logger")))
 PRESETS = ("experiment", "budget")  # groups whose choices set settings of any node
+LOWER_IS_BETTER = ("loss", "ece", "seconds")  # metrics
 FRACTIONS = ("top1", "top5", "superclass", "ece")  # metrics that are shown in percent
 MAX_NAME = 40  # characters of a setting's name in a legend
 
@@ -124,6 +126,14 @@ def differing(records: Sequence[RunRecord]) -> tuple[str, ...]:
         if name in overridden or not (interpolated or _follows(values, records, (*PRESETS, own_group))):
             columns.append(name)
     return tuple(columns)
+
+
+def choose_direction(metric: str, direction: str | None) -> str:
+    """`direction`, or by the metric's name where that is None. Raises UserError for another one."""
+    if direction is not None:
+        require_choice("direction", direction, DIRECTIONS)
+        return direction
+    return "minimize" if metric.rpartition(".")[2] in LOWER_IS_BETTER else "maximize"
 
 
 def is_fraction(metric: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from src.analysis import plots
 from src.analysis.answer import CANNOT_TELL, HELPS, HURTS, NO_DIFFERENCE, POINT, Answer, answer_all
-from src.analysis.answer_page import Scale, ask
+from src.analysis.answer_page import Scale
 from src.analysis.compare import TEST_ACCURACY, Comparison, SettingRow, measure_spread, name_metric, short_names
 from src.analysis.document import Block, Heading, Picture, Table
 from src.analysis.pairs import MAX_PAIRS, Group, pair_runs
@@ -21,6 +21,13 @@ VERDICTS = (  # of the best setting against another
 )
 
 
+def ask(names: Sequence[str], count: int) -> str:
+    """The question in words: of `count` settings that differ in `names`."""
+    if not names or count < 2:
+        return "How good is this setting?"
+    return f"Does {names[0]} help?" if len(names) == 1 and count == 2 else f"Which {' and '.join(names)} is best?"
+
+
 def show_headline(comparison: Comparison) -> list[Block]:
     """The best setting by the comparison's metric, judged by the accuracy on the test set."""
     rows = {name: row for name, row in zip(short_names(comparison), comparison.rows, strict=True) if row.spread}
@@ -31,8 +38,10 @@ def show_headline(comparison: Comparison) -> list[Block]:
     mean, interval, n = format_spread(row.spread, scale.spec, scale.factor, scale.percent)
     spread = f"95 % interval {interval}, {n} runs" if row.spread.low is not None else f"{n} run"
     sentence = f"{best} has the best {name_metric(comparison.metric)}: {mean} ({spread})."
-    verdicts = summarize(judge_best(rows))
-    metrics = list(dict.fromkeys([comparison.metric, TEST_ACCURACY]))
+    chosen_there = "test" in comparison.metric.split(".")  # then nothing independent is left to judge by
+    verdicts = "" if chosen_there else summarize(judge_best(rows))
+    is_tested = all(measure_spread(row.records, TEST_ACCURACY) for row in rows.values())
+    metrics = list(dict.fromkeys([comparison.metric, *([TEST_ACCURACY] if is_tested else [])]))
     return [title, f"{sentence} {verdicts}".strip(), show_rows(rows, metrics), show_picture(rows, metrics[-1])]
 
 
@@ -71,7 +80,7 @@ def show_rows(rows: dict[str, SettingRow], metrics: Sequence[str]) -> Table:
 
 
 def show_picture(rows: dict[str, SettingRow], metric: str) -> Picture:
-    """Of the test accuracy where every setting has one."""
+    """Of the settings in which the metric was measured."""
     scale = Scale.of(metric)
     spreads = {name: measure_spread(row.records, metric) for name, row in rows.items()}
     known = {name: spread for name, spread in spreads.items() if spread}

@@ -7,6 +7,7 @@ from itertools import combinations
 from src.analysis.compare import CHOICES, format_value
 from src.analysis.runs import REPLICATES, RunRecord, group_records
 from src.errors import UserError, require, require_choice
+from src.overrides import shell_override
 
 MAX_PAIRS = 20
 
@@ -51,18 +52,18 @@ def choose_pairs(groups: Sequence[Group], first: str | None, others: Sequence[st
     Raises UserError for a name of no group, and for more than 20 pairs.
     """
     named = {group.name: group for group in groups}
-    for side, names in (("a", [first] if first else []), ("b", others)):
+    for side, names in (("a", [first] if first is not None else []), ("b", others)):
         for name in names:
             require_choice(side, name, list(named))
     require(first is not None or not others, "b is compared with a; name a too")
     if first is None:
         pairs = list(combinations(groups, 2))
     else:
-        pairs = [(named[first], named[name]) for name in (others or named) if name != first]
+        pairs = [(named[first], named[name]) for name in dict.fromkeys(others or named) if name != first]
     require(
         len(pairs) <= MAX_PAIRS,
         f"{len(groups)} settings make {len(pairs)} comparisons; name one of them, with which all others are compared: "
-        f"a={groups[0].name}",
+        f"{shell_override('a', groups[0].name)}",
     )
     require(bool(pairs), f"a={first} is compared with itself only")
     return pairs
@@ -79,8 +80,11 @@ def pair_runs(first: Group, second: Group, compared: Sequence[str], columns: Seq
     Raises UserError where a group has several runs for one pair.
     """
     others = [name for name in columns if name not in compared]
-    apart = tuple(name for name in others if _values(first, name).isdisjoint(_values(second, name)))
-    shared = [name for name in (*others, *REPLICATES) if name not in apart]
+    separate = [name for name in others if _values(first, name).isdisjoint(_values(second, name))]
+    shared = [name for name in (*others, *REPLICATES) if name not in (*separate, *compared)]
+    # a setting that only one side has follows from the compared choice: optimizer.momentum of sgd against adam
+    records = first.records + second.records
+    apart = tuple(name for name in separate if name in CHOICES or all(name in record.settings for record in records))
     of_first, of_second = (_by_key(group, shared) for group in (first, second))
     pairs = tuple((record, of_second[key]) for key, record in of_first.items() if key in of_second)
     return Pairing(pairs, apart)

@@ -31,7 +31,7 @@ class Difference(NamedTuple):
     """
 
     spread: Spread
-    p: float | None  # None where there are too few runs
+    p: float | None  # None where there are too few runs, or all differ equally
     paired: bool
 
 
@@ -107,10 +107,10 @@ def runs_needed(std: float, difference: float, paired: bool, alpha: float = 0.05
     """The runs of each setting with which a two-sided t-test at `alpha` finds a true difference with this power.
 
     `std` is the standard deviation of one difference: of a pair, or of one run of each of two independent groups. The
-    power is that of the noncentral t distribution. None for more than 1,000 runs.
+    power is that of the noncentral t distribution. None for more than 1,000 runs, and for a standard deviation of 0.
     """
     if std == 0:
-        return 2
+        return None
     from scipy.stats import nct, t
 
     def power_of(n: int) -> float:
@@ -130,8 +130,8 @@ def format_spread(spread: Spread | None, spec: str = ".2f", scale: int = 100, un
     return [f"{scale * spread.mean:{spec}}{unit}", interval, str(spread.n)]
 
 
-def _p_value(spread: Spread, test: Callable[[], float]) -> float:
-    """Of values that do not spread, any difference is certain; SciPy returns NaN there."""
+def _p_value(spread: Spread, test: Callable[[], float]) -> float | None:
+    """None for equal differences other than 0, whose spread is unknown; SciPy returns 0 or NaN there."""
     if spread.std == 0:
-        return float(spread.mean == 0)
+        return 1.0 if spread.mean == 0 else None
     return float(test())

@@ -87,7 +87,7 @@ def is_rising(records: Sequence[RunRecord]) -> bool:
 def _count(difference: Spread) -> str:
     """How many seeds would tell a difference of one point, at the spread of these."""
     needed = runs_needed(difference.std, POINT, paired=True)
-    return f"{needed or 'more than 1,000'} seeds would tell one point"
+    return f"{needed or 'more than 1,000'} seeds would detect one point"
 
 
 def _first(*cases: tuple[object, str, str]) -> tuple[str, str]:

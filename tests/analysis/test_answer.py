@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from src.analysis.answer import CANNOT_TELL, HELPS, HURTS, NO_DIFFERENCE, answer_all, compare_images, judge
-from src.analysis.pairs import Pairing, group_by, pair_runs
+from src.analysis.pairs import Group, Pairing, group_by, pair_runs
 from src.analysis.stats import Difference, Spread, adjust_holm, paired_difference
 from src.data.dataset import Classes
 from src.predictions import Predictions, save_predictions
@@ -61,7 +61,8 @@ def test_answers_are_paired_and_corrected_together(three):
 
 def test_one_pair_has_no_p_value_and_corrects_nothing(three):
     (first, second, pairing), whole = three
-    single = (first, second, Pairing(pairing.pairs[:1], ()))
+    pair = pairing.pairs[0]
+    single = (Group("1", pair[:1]), Group("2", pair[1:]), Pairing((pair,), ()))
     lonely, other = answer_all([single, whole], TOP1, "maximize", 0.01)
     assert (lonely.verdict, lonely.p, lonely.needed) == (CANNOT_TELL, None, None)
     first_values, second_values = zip(*[(a.metric(TOP1), b.metric(TOP1)) for a, b in pairing.pairs], strict=True)
@@ -72,7 +73,9 @@ def test_one_pair_has_no_p_value_and_corrects_nothing(three):
 
 
 def test_groups_without_common_seeds_are_compared_as_independent(recorded):
-    runs = [recorded(f"model.width={w}", f"seed={s + 9 * w}", test=0.5 + w / 10) for w in (1, 2) for s in (0, 1)]
+    runs = [
+        recorded(f"model.width={w}", f"seed={s + 9 * w}", test=0.5 + w / 10 + s / 1000) for w in (1, 2) for s in (0, 1)
+    ]
     groups = group_by(runs, ["model.width"], ["model.width"])
     (answer,) = answer_all([(*groups, pair_runs(*groups, ["model.width"], ["model.width"]))], TOP1, "maximize", 0.01)
     assert (answer.difference.paired, answer.verdict) == (False, HELPS)

@@ -69,7 +69,9 @@ def test_halving_leaves_the_best_candidate_trained_to_its_end(searched):
     epochs = sorted(result["epochs"] for result in results(place))
     assert epochs == [1, 1, 1, 1, 2, 2, 3, 3]  # 4 candidates, 2, 1: of two folds each
     assert "4 candidates x 2 runs each, halving at epochs [1, 2], in mine" in done.stdout
-    assert "trained 14 epochs, 58% of the 24 that training all 8 runs to their last epoch takes" in done.stdout
+    assert "trained 14 epochs, 58% of the 24 that training all 8 runs to their last epoch takes" in " ".join(
+        done.stdout.split()
+    )
     assert done.stdout.count("rung 1, epoch 1") == 4  # two rows in the table, two among the lines
 
     by_candidate = {}
