@@ -29,7 +29,7 @@ CSS = """
 * { box-sizing: border-box }
 body { font: 17px/1.6 Charter, "Bitstream Charter", Georgia, serif; color: var(--text); background: var(--page);
   max-width: 60rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem }
-h1, h2 { line-height: 1.2; font-weight: 600 }
+h1, h2 { line-height: 1.2; font-weight: 600; overflow-wrap: anywhere }
 h1 { font-size: 2rem; margin: 0 0 1rem }
 h2 { font-size: 1.35rem; margin: 3rem 0 .8rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line) }
 p { max-width: 44rem } p, td, th, figcaption { overflow-wrap: break-word }
