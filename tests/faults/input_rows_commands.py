@@ -11,9 +11,9 @@ from tests.faults.input_rows_base import NEW_RUN, NOTHING, Prepare, Row, command
 from tests.faults.input_rows_hydra import IN_USE, foreign_files
 
 EVALUATE = [
-    ("", r"run is missing"),
+    ("", r"name a run, as in run="),
     ("run=", r"run"),
-    ("run=null", r"run is missing"),
+    ("run=null", r"name a run, as in run="),
     ("run=nowhere", r"run=nowhere is not the folder of a run"),
     ("run=3", r"run=3 is not the folder"),
     ("run=[a,b]", r"run"),
@@ -110,7 +110,6 @@ REPORT = [
     ("runs={run} metric=[a]", r"metric"),
     ("runs={run} metric=metrics", r"metric=metrics"),
     ("runs={run} direction=up", r"direction=up is not one of"),
-    ("runs={run} direction=null", r"direction"),
     ("runs={run} hydra.run.dir={run}", r"outputs/run .*holds no report"),
     ("runs={run} hydra.run.dir=notes.txt", r"notes\.txt"),
     ("runs={run} hydra.run.dir=notes.txt/x", r"notes\.txt"),
