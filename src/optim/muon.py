@@ -1,6 +1,6 @@
 """Muon for the filters of convolutions and SGD for all other weights, as one optimizer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -65,34 +65,52 @@ class Muon(Optimizer):
         # bfloat16 is precise enough for orthogonalization
         dtype = torch.bfloat16 if computes_bf16(self.param_groups[0]["params"][0].device) else torch.float32
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if "momentum_buffer" not in state:
-                    state["momentum_buffer"] = torch.zeros_like(weight)
-                buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(weight.grad)
-                update = weight.grad.add(buffer, alpha=group["momentum"])  # Nesterov's (Sutskever et al. 2013)
-                if weight.ndim == 4:
-                    update = orthogonalize(update, self.newton_schulz_steps, dtype)
-                    weight.mul_(len(weight) ** 0.5 / weight.norm())
-                else:
-                    weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.add_(update, alpha=-group["lr"])
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            updates = self._nesterov(weights, group["momentum"])
+            if group is self.param_groups[0]:  # filters
+                updates = orthogonalize(updates, self.newton_schulz_steps, dtype)
+                for weight, norm in zip(weights, torch._foreach_norm(weights), strict=True):
+                    weight.mul_(len(weight) ** 0.5 / norm)
+            else:
+                torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_mul_(updates, group["lr"])
+            torch._foreach_sub_(weights, updates)
+
+    def _nesterov(self, weights: Sequence[Tensor], momentum: float) -> list[Tensor]:
+        """grad + momentum * buffer, once buffer is momentum * buffer + grad (Sutskever et al. 2013)."""
+        for weight in weights:
+            if "momentum_buffer" not in self.state[weight]:
+                self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        buffers, grads = [self.state[weight]["momentum_buffer"] for weight in weights], [w.grad for w in weights]
+        torch._foreach_mul_(buffers, momentum)
+        torch._foreach_add_(buffers, grads)
+        return list(torch._foreach_add(grads, buffers, alpha=momentum))
 
 
-def orthogonalize(filters: Tensor, steps: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """The matrix (out, in * h * w) of `filters` (out, in, h, w) with its singular values moved close to 1.
+def orthogonalize(filters: Sequence[Tensor], steps: int, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """The matrices (out, in * h * w) of `filters` (out, in, h, w) with their singular values moved close to 1.
 
-    Singular vectors, shape and dtype stay the same. `steps` of an odd quintic (Newton-Schulz), computed in `dtype`.
+    Singular vectors, shapes and dtypes stay the same. `steps` of an odd quintic (Newton-Schulz), computed in `dtype`.
     """
-    matrix = filters.flatten(1).to(dtype)
-    matrix = matrix / (matrix.norm() + 1e-7)
-    tall = matrix.shape[0] > matrix.shape[1]
-    if tall:  # the iteration's products are smaller for the transposed matrix
-        matrix = matrix.T
+    # channels_last filters are matrices (out, h * w * in) without a copy; the order of columns changes nothing
+    in_order = [filter if filter.is_contiguous() else filter.permute(0, 2, 3, 1) for filter in filters]
+    matrices = [filter.flatten(1).to(dtype) for filter in in_order]
+    norms = torch._foreach_add(torch._foreach_norm(matrices), 1e-7)
+    results = []
+    for filter, ordered, matrix in zip(filters, in_order, torch._foreach_div(matrices, norms), strict=True):
+        tall = matrix.shape[0] > matrix.shape[1]  # the products are smaller for the transposed matrix
+        matrix = newton_schulz(matrix.T, steps).T if tall else newton_schulz(matrix, steps)
+        result = matrix.to(filter.dtype).unflatten(1, ordered.shape[1:])
+        results.append(result if ordered is filter else result.permute(0, 3, 1, 2))
+    return results
+
+
+def newton_schulz(matrix: Tensor, steps: int) -> Tensor:
+    """Moves the singular values of `matrix` (m, n), all in (0, 1], close to 1."""
     a, b, c = 3.4445, -4.7750, 2.0315  # of Jordan et al. 2024: a few steps suffice
     for _ in range(steps):
         gram = matrix @ matrix.T
-        matrix = a * matrix + (b * gram + c * gram @ gram) @ matrix
-    return (matrix.T if tall else matrix).reshape(filters.shape).to(filters.dtype)
+        matrix = torch.addmm(matrix, torch.addmm(gram, gram, gram, beta=b, alpha=c), matrix, beta=a)
+    return matrix
