@@ -81,6 +81,9 @@ class TrainerConfig:
     precision: str = "auto"  # auto: bf16 on GPUs (fp16 on old ones), fp32 on CPUs; bf16_if_supported: bf16 on CPUs too
     memory_format: str = "auto"  # auto: channels_last, the faster one wherever measured
     compile: bool = False  # torch.compile augmentation, network and loss as one graph; partial batches are left out
+    cuda_graph: bool | None = (
+        None  # replay each step on a GPU without Python; null: networks and losses in src and torch
+    )
     label_smoothing: float = 0.0  # of the cross-entropy (conf/loss/cross_entropy.yaml)
     decay_norms_and_biases: bool = True  # false: weight decay only for weights of two or more dimensions
     tta_flip: bool = False  # also evaluate with the logits of each image and its mirror image averaged

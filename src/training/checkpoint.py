@@ -9,7 +9,6 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from src.data.dataset import CLASSES_SHAPE, Classes
@@ -28,7 +27,6 @@ SHAPE = {
     "optimizer": {"state": dict, "param_groups": [dict]},
     "scheduler": dict,
     "scaler": dict,
-    "random": {"cpu": Tensor, "cuda": [Tensor]},
     "classes": CLASSES_SHAPE,
     "fingerprint": str,
     "meter": {"loss_sum": float, "correct": int, "images": int, "seconds": float},
@@ -36,6 +34,7 @@ SHAPE = {
     "batch": int,
     "step": int,
     "seconds": float,
+    "seconds_saving": float,
     "lr": float,
     "best_top1": (float, None),
     "best_epoch": int,
@@ -51,7 +50,6 @@ def save_checkpoint(run_dir: RunDir, name: str, trainer: "Trainer") -> None:
         "optimizer": trainer.optimizer.state_dict(),
         "scheduler": trainer.scheduler.state_dict(),
         "scaler": trainer.scaler.state_dict(),
-        "random": _random_state(),
         "classes": asdict(trainer.splits.classes),
         "fingerprint": trainer.fingerprint,
         "meter": trainer.meter.state_dict(),
@@ -63,7 +61,7 @@ def save_checkpoint(run_dir: RunDir, name: str, trainer: "Trainer") -> None:
 
 
 def restore(content: dict[str, Any], trainer: "Trainer") -> None:
-    """Brings the trainer and torch's global generators into the state of a checkpoint.
+    """Brings the trainer into the state of a checkpoint; random numbers are functions of (seed, epoch, batch).
 
     Raises UserError where the data, or the frozen part's base run, has changed since, and where the checkpoint is not
     one of this network and optimizer.
@@ -88,10 +86,6 @@ def restore(content: dict[str, Any], trainer: "Trainer") -> None:
     if content["scaler"]:  # empty for a run that began in another precision
         with _explained("precision", trainer):
             trainer.scaler.load_state_dict(content["scaler"])
-    with _explained("random state", trainer):
-        torch.set_rng_state(content["random"]["cpu"])
-        if len(content["random"]["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(content["random"]["cuda"])
     trainer.meter.load_state_dict(content["meter"])
     for entry in fields(trainer.state):
         setattr(trainer.state, entry.name, content[entry.name])
@@ -194,8 +188,3 @@ def _explained(part: str, trainer: "Trainer") -> Iterator[None]:
             f"{trainer.run_dir.checkpoint('last')} does not fit the {part} that {trainer.run_dir.config_file} "
             f"describes: {first_line(error).rstrip('.:')}; restore both from the same run, or train again."
         ) from error
-
-
-def _random_state() -> dict[str, Any]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}

@@ -42,7 +42,7 @@ def rehearse(trainer: Trainer) -> None:
         with _blaming("loss", config.loss):
             loss, _ = double.batch_loss(images, labels, params)
             _require_shape(loss, ())
-            double.backward(loss, len(labels))
+            double.scaler.scale(loss).backward()
         double.validate()
         with _blaming("optimizer", config.optimizer):
             double.optimizer_step()
@@ -54,7 +54,7 @@ def _double(trainer: Trainer) -> Trainer:
     count = min(NUM_IMAGES, max(2, config.data.batch_size), len(splits.train))
     few = torch.linspace(0, len(splits.train) - 1, count).long()
     data = replace(config.data, batch_size=count, workers=0)
-    settings = replace(config.trainer, compile=False, grad_accumulation_steps=1)
+    settings = replace(config.trainer, compile=False, cuda_graph=False, grad_accumulation_steps=1)
     model = copy.deepcopy(classifier.model)
     twin = Classifier(model, classifier.preprocess, classifier.placement, classifier.frozen, classifier.on_features)
     return Trainer(replace(config, data=data, trainer=settings), twin, _some(splits, few), trainer.run_dir)

@@ -13,6 +13,7 @@ class TrainState:
     batch: int = 0  # batches done in the epoch under way
     step: int = 0  # optimizer steps done
     seconds: float = 0.0  # training and validating, without the time between interruption and resume
+    seconds_saving: float = 0.0  # of `seconds`
     lr: float = 0.0  # of the last step
     best_top1: float | None = None  # validation accuracy of the best epoch
     best_epoch: int = 0

@@ -1,14 +1,13 @@
 """The training loop, read top to bottom: `fit` passes through the epochs, `train_epoch` through the steps of one."""
 
 import math
-import time
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from src.config import RunConfig
-from src.data.rng import AUGMENTATION, make_generator
+from src.data.rng import AUGMENTATION, DROPOUT, derive_seed, make_generator
 from src.data.split import Splits
 from src.errors import Interrupted, UserError
 from src.loggers.base import Logger, Row, notify
@@ -17,15 +16,15 @@ from src.result import StopReason
 from src.run_dir import RunDir
 from src.targets import build
 from src.training.build import build_loader, build_optimizer, build_scheduler
+from src.training.captured_step import CapturedStep, can_capture
 from src.training.checkpoint import save_checkpoint
+from src.training.clock import Clock
 from src.training.final_eval import evaluation_seconds
 from src.training.inference import Classifier
 from src.training.meter import Meter
 from src.training.progressive_resizing import resize_batch, size_at
 from src.training.signals import StopRequest
 from src.training.state import TrainState
-
-LOG_SECONDS = 1.0  # how often the meter is read within an epoch: every reading waits for the device
 
 
 class Trainer:
@@ -63,33 +62,44 @@ class Trainer:
         watched = splits.test if config.data.validation == "test" else splits.validation
         self.validation = watched.to(device) if watched else None
         self.state, self.meter = TrainState(), Meter(device)
-        self.start_clocks()
+        self.clock = Clock()
         if config.trainer.compile:
             torch.compiler.reset()  # dynamo keeps at most eight graphs of a function: drop those of earlier runs
             self.batch_loss = torch.compile(self.batch_loss, fullgraph=True, dynamic=False)
+        self.is_captured = can_capture(config, device)
+        if self.is_captured:
+            self.add_gradient = CapturedStep(self.add_gradient)
 
     def fit(self, pause_at: int | None = None) -> StopReason:
         """Trains from the present state to the end, or to the end of epoch `pause_at`.
 
         Raises Interrupted after a signal, with everything saved, and UserError for a loss that is not finite.
         """
-        epochs, patience = self.config.trainer.epochs, self.config.trainer.patience
-        self.start_clocks()
+        self.clock.start()
+        self.saved_at = self.state.epoch, self.state.batch  # where this run comes from a checkpoint
         if self.state.step == 0:
             self.save("last")
+        reason = self.train_epochs(pause_at)
+        if (self.state.epoch, self.state.batch) != self.saved_at:
+            self.save("last")
+        return reason
+
+    def train_epochs(self, pause_at: int | None) -> StopReason:
+        """One epoch after the other, each followed by validation."""
+        epochs, patience = self.config.trainer.epochs, self.config.trainer.patience
         while self.state.epoch < min(pause_at or epochs, epochs):
             if patience and self.state.epoch - self.state.best_epoch >= patience:
                 return StopReason.PATIENCE
             self._stop_if_asked()
             if not self.train_epoch():
-                self.save("last")
                 return StopReason.MAX_MINUTES
             is_best = self.end_epoch(self.validate())
             # before the save: after a crash in between, resume logs this epoch again
             notify(self.loggers, "on_epoch_end", self.state.history, is_best)
             if is_best:
                 self.save("best")
-            self.save("last")
+            if self.clock.save_pays:
+                self.save("last")
         return StopReason.EPOCHS if self.state.epoch >= epochs else StopReason.PAUSE
 
     def batch_loss(self, images: Tensor, labels: Tensor, params: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
@@ -116,8 +126,9 @@ class Trainer:
         self._tick()
         for images, labels in self.loader.batches(self.state.epoch, start=self.state.batch):
             params = self.draw_augmentation(images)
-            loss, correct = self.batch_loss(resize_batch(images, self.image_size()), labels, params)
-            self.backward(loss, len(labels))
+            torch.manual_seed(derive_seed(*self.place, DROPOUT))
+            images = resize_batch(images, self.image_size())
+            loss, correct = self.add_gradient(images, labels, params, self.share_of_step(len(labels)))
             self.meter.update(loss, correct, len(labels))
             self.state.batch += 1
             if self.loader.plan.ends_group(self.state.batch):
@@ -129,13 +140,20 @@ class Trainer:
 
     def draw_augmentation(self, images: Tensor) -> tuple[Tensor, ...]:
         """The augmentation's random parameters for each image, a function of (seed, epoch, batch)."""
-        place = (self.config.seed, self.state.epoch, self.state.batch, AUGMENTATION)
-        return self.augmentation.draw(make_generator(*place, device=images.device), len(images))
+        generator = make_generator(*self.place, AUGMENTATION, device=images.device)
+        return self.augmentation.draw(generator, len(images))
 
-    def backward(self, loss: Tensor, num_images: int) -> None:
-        """Adds the gradient of the batch's share of the mean loss over its accumulation group."""
-        batches = self.loader.plan.group_images(self.state.batch) / num_images  # 3.0 for a group of three equal batches
-        self.scaler.scale(loss / batches).backward()
+    def share_of_step(self, num_images: int) -> float:
+        """The batch's share of the images of its accumulation group, whose mean loss a step lowers."""
+        return num_images / self.loader.plan.group_images(self.state.batch)
+
+    def add_gradient(
+        self, images: Tensor, labels: Tensor, params: tuple[Tensor, ...], share: float
+    ) -> tuple[Tensor, Tensor]:
+        """Adds the gradient of `share` times the batch's mean loss; returns what `batch_loss` returns."""
+        loss, correct = self.batch_loss(images, labels, params)
+        self.scaler.scale(loss * share).backward()
+        return loss.detach(), correct
 
     def optimizer_step(self) -> None:
         """Clips the gradients, updates the weights, moves the learning rate."""
@@ -144,7 +162,7 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.classifier.model.parameters(), self.config.trainer.grad_clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=not self.is_captured)  # a graph adds to the same tensors again
         self.state.lr = self.lr
         self.scheduler.step()
         self.state.step += 1
@@ -188,12 +206,12 @@ class Trainer:
         Raises Interrupted, everything saved, once a signal has asked the run to stop.
         """
         self._tick(training=True)
-        if self.ticked - self.logged >= LOG_SECONDS:
+        if self.clock.log_is_due:
             loss = self._finite_loss()
             notify(self.loggers, "on_log", self.state.epoch, self.state.batch, loss, self.meter.accuracy())
-            if self.ticked - self.saved > 60 * self.config.trainer.checkpoint_minutes:
+            if self.clock.ticked - self.clock.saved > 60 * self.config.trainer.checkpoint_minutes:
                 self.save("last")
-            self.logged = time.perf_counter()
+            self.clock.note_log()
         self._stop_if_asked()
         return self._is_out_of_time() and self.state.batch < len(self.loader)
 
@@ -212,8 +230,11 @@ class Trainer:
             seconds=round(self.state.seconds, 3),
             best_epoch=self.state.best_epoch or None,
             best_val_top1=self.state.best_top1,
+            seconds_saving=round(self.state.seconds_saving, 3),
         )
-        self.saved = time.perf_counter()
+        self.state.seconds_saving += self.clock.note_save()
+        if name == "last":
+            self.saved_at = (self.state.epoch, self.state.batch)
 
     def diverged(self) -> UserError:
         """The error for a loss or a weight that is not finite."""
@@ -222,6 +243,11 @@ class Trainer:
             f"optimizer.lr (now {self.lr:g}), clip the gradients with trainer.grad_clip_norm=1, or begin gently with "
             "scheduler.warmup_epochs=1."
         )
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """(seed, epoch, batch): all random numbers of a step are functions of it."""
+        return self.config.seed, self.state.epoch, self.state.batch
 
     @property
     def lr(self) -> float:
@@ -233,16 +259,11 @@ class Trainer:
             raise self.diverged()
         return loss
 
-    def start_clocks(self) -> None:
-        """Time counts from here."""
-        self.started = self.ticked = self.logged = self.saved = time.perf_counter()
-
     def _tick(self, training: bool = False) -> None:
         """Adds the time since the last tick to the run's, and to the epoch's if it was spent training."""
-        now = time.perf_counter()
-        self.state.seconds += now - self.ticked
-        self.meter.seconds += (now - self.ticked) * training
-        self.ticked = now
+        seconds = self.clock.tick()
+        self.state.seconds += seconds
+        self.meter.seconds += seconds * training
 
     def image_size(self) -> int | None:
         """Pixels of the present step's images; None for full size."""
@@ -257,4 +278,4 @@ class Trainer:
     def _is_out_of_time(self) -> bool:
         """Whether max_minutes leaves no more time than the final evaluation takes."""
         minutes = self.config.trainer.max_minutes
-        return minutes is not None and self.ticked - self.started + evaluation_seconds(self) > 60 * minutes
+        return minutes is not None and self.clock.ticked - self.clock.started + evaluation_seconds(self) > 60 * minutes

@@ -19,7 +19,7 @@ import pytest
 from hydra._internal.hydra import Hydra
 from matplotlib.figure import Figure
 
-import src.training.trainer
+import src.training.clock
 from src import plots
 from src.analysis import plots as analysis_plots
 from tests.conftest import process_environment, pytest_configure, run_in_process
@@ -90,7 +90,7 @@ def warm_up() -> None:
 def make_cheap(patch: pytest.MonkeyPatch) -> None:
     """Empty pictures, one composition per command, and the chance to save after each step instead of each second."""
     patch.setattr(Hydra, "get_mode", lambda *_, **__: None)
-    patch.setattr(src.training.trainer, "LOG_SECONDS", 0.0)
+    patch.setattr(src.training.clock, "LOG_SECONDS", 0.0)
     for module in (plots, analysis_plots):
         for name in [name for name in vars(module) if name.startswith("plot_")]:
             patch.setattr(module, name, lambda *_, **__: Figure(figsize=(1, 1)))

@@ -33,7 +33,7 @@ PARALLEL = (
 )  # fmt: skip
 
 # These differ between equal runs; the environment names the commit.
-TIMES = ("commands", "started", "updated", "seconds", "images_per_second", "environment")
+TIMES = ("commands", "started", "updated", "seconds", "seconds_saving", "images_per_second", "environment")
 
 
 def resume_arguments(folder: Path | str) -> list[str]:

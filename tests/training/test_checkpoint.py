@@ -16,7 +16,7 @@ from src.training.trainer import Trainer
 from tests.conftest import create_in, mostly_slow, train_in
 from tests.loggers.events import steps_of
 
-TIMES = ("seconds", "images_per_second", "clean_train_top1")
+TIMES = ("seconds_saving", "seconds", "images_per_second", "clean_train_top1")
 # Dropout uses torch's global generator, batch norm has running statistics, the schedule and Adam have states.
 SETTINGS = (
     "data.batch_size=13",  # eight batches an epoch, four steps
@@ -133,12 +133,12 @@ def test_interruption_within_validation_and_within_the_last_evaluation(tiny, who
 
 
 def test_a_killed_process_leaves_no_doubled_points(tiny, tmp_path, monkeypatch):
-    """Killed between the events of epoch 2 and its checkpoint, epoch 2 is done, and drawn, again."""
+    """Killed between the events of an epoch and its checkpoint, that epoch is done, and drawn, again."""
     run_dir = create_in(tmp_path / "run", tiny(*SETTINGS))
     genuine = Trainer.save
 
     def save(self, name):
-        if self.state.epoch == 2:
+        if self.state.epoch >= 2:
             raise RuntimeError("killed")
         genuine(self, name)
 
@@ -198,7 +198,6 @@ def test_everything_that_is_saved_is_restored(tiny, plain, trainer_of):
     assert len(trainer.state.history) == 2 and trainer.state.best_epoch in (1, 2)
     assert_same(content["model"], trainer.classifier.model.state_dict())
     assert_same(content["optimizer"], trainer.optimizer.state_dict())
-    assert torch.equal(torch.get_rng_state(), content["random"]["cpu"])
 
 
 def test_checkpoints_hold_plain_containers_and_the_promised_names(plain):

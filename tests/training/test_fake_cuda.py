@@ -32,7 +32,9 @@ def trainer_on_cuda(config_of, tmp_path):
     """trainer_on_cuda(mode, "model=deep") -> a trainer of 20 images; tensors have shapes and devices, no numbers."""
 
     def make(mode: FakeTensorMode, *overrides: str) -> Trainer:
-        config = config_of(*NORMALIZED, "trainer.label_smoothing=0.1", "data.batch_size=8", *overrides)
+        config = config_of(
+            *NORMALIZED, "trainer.label_smoothing=0.1", "data.batch_size=8", "trainer.cuda_graph=false", *overrides
+        )
         placement = Placement(torch.device("cuda"), torch.bfloat16, torch.channels_last)
         with mode:
             with torch.device("cuda"):  # not around the rest: what is made there must say where it belongs itself

@@ -91,7 +91,7 @@ def test_validation_images_that_the_base_run_trained_on_are_counted(tiny, plain,
 
 
 def test_loggers_are_told_of_a_run_in_order(tiny, trained, spy, monkeypatch):
-    monkeypatch.setattr("src.training.trainer.LOG_SECONDS", 0.0)
+    monkeypatch.setattr("src.training.clock.LOG_SECONDS", 0.0)
     run_dir = trained(tiny(SPY))
     epoch = ["on_log"] * 4 + ["on_epoch_end"]
     assert [method for method, _ in spy.calls] == ["on_run_start", *epoch, *epoch, "on_run_end", "close"]

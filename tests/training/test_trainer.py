@@ -167,7 +167,7 @@ def test_max_minutes_leaves_time_to_evaluate_images_of_full_size(small, trainer_
     monkeypatch.setattr("src.training.final_eval.num_evaluated", lambda *_: 3000)
     limits = ("trainer.epochs=4", "trainer.max_minutes=1", f"trainer.progressive_resizing={stages}".replace(" ", ""))
     trainer = trainer_of(small(*limits))
-    trainer.state.epoch, trainer.started, trainer.ticked = epoch, 0.0, 40.0
+    trainer.state.epoch, trainer.clock.started, trainer.clock.ticked = epoch, 0.0, 40.0
     trainer.meter.images, trainer.meter.seconds = 400, 4.0  # 100 images/s: 10 s, or 26 s from 16 pixels to 32
     assert trainer._is_out_of_time() is ends
 
@@ -203,7 +203,7 @@ def test_label_smoothing_changes_the_training_loss_alone(tiny, trained):
 
 
 def test_a_run_saves_within_its_epochs(tiny, trainer_of, monkeypatch):
-    monkeypatch.setattr(trainer_module, "LOG_SECONDS", 0.0)
+    monkeypatch.setattr("src.training.clock.LOG_SECONDS", 0.0)
     saved, genuine = [], Trainer.save
     monkeypatch.setattr(Trainer, "save", lambda self, name: saved.append(self.state.batch) or genuine(self, name))
     trainer = trainer_of(tiny("trainer.checkpoint_minutes=1e-9"))
@@ -248,7 +248,7 @@ def test_no_step_waits_for_the_device(tiny, trained, monkeypatch, overrides):
         return done
 
     monkeypatch.setattr(Trainer, "train_epoch", watched)
-    monkeypatch.setattr(trainer_module, "LOG_SECONDS", 1e9)
+    monkeypatch.setattr("src.training.clock.LOG_SECONDS", 1e9)
     run_dir = trained(tiny(EIGHT, *overrides))
     assert counts == [1, 1]  # the sum of the losses, once per epoch of eight batches
     assert run_dir.load_result()["status"] == "completed"
