@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from statistics import fmean
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.analysis.stats import Spread
 from src.plots import COLORS, PALETTE, UNAUGMENTED, drawable
 
-MAX_CURVES = 14  # in one figure: seven colours, drawn through and dashed
+MAX_TOGETHER = 4  # settings in one chart
+MAX_PANELS = 24
 
 
 def plot_settings(spreads: Mapping[str, Spread], scale: float, label: str) -> Figure:
@@ -27,29 +29,45 @@ def plot_settings(spreads: Mapping[str, Spread], scale: float, label: str) -> Fi
 
 
 def plot_setting_curves(curves: Mapping[str, Sequence[Sequence[float]]], title: str, from_zero: bool = False) -> Figure:
-    """Mean and range of the runs of each of the first 14 settings, over the epochs that all of its runs completed.
+    """Mean and range of the runs of each setting, over the epochs that all of its runs completed.
 
-    `curves` holds one sequence per run, by the setting's name.
+    `curves` holds one sequence per run, by the setting's name. Up to four settings share one chart; of more, each has a
+    panel with the others' means in grey, and those beyond the first 24 have none.
     """
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    ax = figure.subplots()
-    for number, (name, runs) in enumerate(islice(curves.items(), MAX_CURVES)):
-        if not runs:
+    curves = {name: list(zip(*runs, strict=False)) for name, runs in curves.items() if runs}  # [epoch][run]
+    together = len(curves) <= MAX_TOGETHER
+    columns = 1 if together else 3
+    count = 1 if together else min(len(curves), MAX_PANELS)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(11, 5 if together else 2.2 * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for number, (name, values) in enumerate(islice(curves.items(), MAX_PANELS)):
+        if together:
+            _draw_curve(axes[0], values, PALETTE[number], drawable(name))
             continue
-        values = list(zip(*runs, strict=False))  # [epoch][run]
-        epochs, color = range(1, 1 + len(values)), PALETTE[number % len(PALETTE)]
-        style = {"color": color, "linewidth": 1.8, "linestyle": "-" if number < len(PALETTE) else "--"}
-        style["marker"] = "o" if len(values) == 1 else None  # a line needs two epochs
-        ax.plot(epochs, list(map(fmean, values)), label=drawable(name), **style)
-        ax.fill_between(epochs, list(map(min, values)), list(map(max, values)), color=color, alpha=0.15, lw=0)
-    ax.set(xlabel="epoch", ylabel=title)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+        for other in curves.values():
+            axes[number].plot(range(1, 1 + len(other)), list(map(fmean, other)), color="0.8", linewidth=1)
+        _draw_curve(axes[number], values, PALETTE[0], drawable(name))
+        axes[number].set_title(drawable(name), fontsize=9)
+    for spare in axes[count:]:
+        spare.axis("off")
+    for ax in axes[:count]:
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.grid(alpha=0.3)
     if from_zero:
-        ax.set_ylim(bottom=0)
-    ax.grid(alpha=0.3)
-    if ax.lines:
+        axes[0].set_ylim(bottom=0)
+    figure.supxlabel("epoch", fontsize=10)
+    figure.supylabel(title, fontsize=10)
+    if together and curves:
         figure.legend(fontsize=9, loc="outside right upper")
     return figure
+
+
+def _draw_curve(ax: Axes, values: Sequence[Sequence[float]], color: str, label: str) -> None:
+    """The mean and the range of each epoch's values."""
+    epochs, marker = range(1, 1 + len(values)), "o" if len(values) == 1 else None  # a line needs two epochs
+    ax.fill_between(epochs, list(map(min, values)), list(map(max, values)), color=color, alpha=0.15, lw=0)
+    ax.plot(epochs, list(map(fmean, values)), label=label, color=color, linewidth=1.8, marker=marker)
 
 
 def plot_gaps(accuracies: Mapping[str, tuple[float | None, float | None]]) -> Figure:
@@ -71,7 +89,7 @@ def plot_gaps(accuracies: Mapping[str, tuple[float | None, float | None]]) -> Fi
 
 def plot_differences(differences: Mapping[str, Sequence[float]], margin: float, label: str) -> Figure:
     """Differences by their name, each (mean, low, high) or (mean,), around zero; a grey band spans the margin."""
-    figure = Figure(figsize=(9, 1.4 + 0.45 * len(differences)), layout="constrained")
+    figure = Figure(figsize=(11, 1.4 + 0.45 * len(differences)), layout="constrained")
     ax = figure.subplots()
     ax.axvspan(-margin, margin, color="0.9", lw=0)
     ax.axvline(0, color="0.4", linewidth=1)
@@ -80,6 +98,15 @@ def plot_differences(differences: Mapping[str, Sequence[float]], margin: float, 
             ax.plot(interval, [row, row], color=PALETTE[0], linewidth=2.5, solid_capstyle="butt")
         ax.plot(mean, row, "o", color=PALETTE[0])
     ax.set_yticks(range(len(differences)), list(map(drawable, differences)))
+    ax.secondary_yaxis("right").set_yticks(
+        range(len(differences)), [_signed(values) for values in differences.values()]
+    )
     ax.set(xlabel=label, ylim=(len(differences) - 0.5, -0.5))
     ax.grid(axis="x", alpha=0.3)
     return figure
+
+
+def _signed(values: Sequence[float]) -> str:
+    """ "+1.87 (+0.89 .. +2.85)"."""
+    mean, *interval = (f"{value:+.2f}" for value in values)
+    return f"{mean} ({' .. '.join(interval)})" if interval else mean

@@ -14,6 +14,15 @@ def test_setting_curves_are_means_with_their_range():
     assert (band.min(), band.max()) == (pytest.approx(0.1), pytest.approx(0.5))
 
 
+def test_more_than_four_settings_have_a_panel_each():
+    curves = {f"setting {number}": [[number, number + 1], [number, number + 3]] for number in range(5)}
+    figure = plots.plot_setting_curves({**curves, "empty": []}, "accuracy")
+    drawn = [ax for ax in figure.axes if ax.axison]
+    assert [ax.get_title() for ax in drawn] == list(curves) and not figure.legends
+    *others, own = drawn[1].lines
+    assert len(others) == 5 and list(own.get_ydata()) == [1, 3]
+
+
 @pytest.mark.filterwarnings("error")
 def test_figures_without_values_have_no_legend():
     assert not plots.plot_setting_curves({"deep": []}, "accuracy").legends
@@ -29,5 +38,6 @@ def test_gaps_show_training_beside_validation():
 def test_differences_have_intervals_around_zero():
     ax = plots.plot_differences({"b against a": (2.0, 1.0, 3.0), "c against a": (1.0,)}, 1.0, "points").axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["b against a", "c against a"]
+    assert [label.get_text() for label in ax.child_axes[0].get_yticklabels()] == ["+2.00 (+1.00 .. +3.00)", "+1.00"]
     _, interval, mean, single = ax.lines
     assert list(interval.get_xdata()) == [1, 3] and list(mean.get_xdata()) == [2] and list(single.get_xdata()) == [1]
