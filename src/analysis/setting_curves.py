@@ -7,10 +7,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.analysis.compare import Comparison, describe
+from src.analysis.compare import Comparison, describe, short_names
+from src.analysis.document import to_markdown
+from src.analysis.headline import show_picture
 from src.analysis.runs import RunRecord, drop_repeats
 from src.analysis.stats import Spread, compute_spread
-from src.analysis.sweep_table import EVENTS_SUFFIX
+from src.analysis.sweep_table import EVENTS_SUFFIX, sweep_blocks
 
 FOLDER = "settings"  # in the folder of a sweep
 CURVES = {  # tag of the mean -> column of history.csv; the tags of a run's own curves, so that one chart holds both
@@ -32,11 +34,19 @@ LAYOUT = {
 
 
 def write_setting_curves(comparison: Comparison, folder: Path) -> None:
-    """Writes one TensorBoard run for each setting into `folder`/settings, in place of older ones."""
+    """Writes one TensorBoard run for each setting into `folder`/settings, in place of older ones, and a page on all.
+
+    The page is the sweep's table and a picture of the settings with their intervals.
+    """
     from torch.utils.tensorboard import SummaryWriter  # imports torch
 
-    for events in folder.glob(f"{FOLDER}/*/events.out.tfevents.*{EVENTS_SUFFIX}"):
+    for events in folder.glob(f"{FOLDER}/**/events.out.tfevents.*{EVENTS_SUFFIX}"):
         events.unlink()
+    rows = {name: row for name, row in zip(short_names(comparison), comparison.rows, strict=True) if row.spread}
+    if comparison.columns and rows:
+        with SummaryWriter(str(folder / FOLDER), filename_suffix=EVENTS_SUFFIX) as writer:
+            writer.add_text("sweep", to_markdown(sweep_blocks(comparison)))
+            writer.add_figure("settings", show_picture(rows, comparison.metric).figure)
     for row in comparison.rows:
         runs = [record for record in drop_repeats(row.records) if record.history]
         if not comparison.columns or not runs:

@@ -24,7 +24,12 @@ def comparison(recorded):
 def test_each_setting_is_a_run_with_mean_and_interval(comparison, tmp_path):
     for _ in range(2):  # the second time in place of the first
         write_setting_curves(comparison, tmp_path)
-    assert sorted(path.name for path in (tmp_path / "settings").iterdir()) == ["optimizer=adam", "optimizer=sgd"]
+    page, *runs = sorted((tmp_path / "settings").iterdir())
+    assert [path.name for path in runs] == ["optimizer=adam", "optimizer=sgd"]
+    events = EventAccumulator(str(page))
+    events.Reload()
+    assert events.Tags()["images"] == ["settings"]
+    assert b"adam" in events.Tensors("sweep/text_summary")[0].tensor_proto.string_val[0]
     mean, tags = curve(tmp_path / "settings" / "optimizer=adam", "accuracy/val")
     assert mean == pytest.approx({1: 0.15, 2: 0.4})
     assert {"loss/val", "interval/val_accuracy_high", "interval/val_loss_low"} <= set(tags)
