@@ -159,10 +159,7 @@ def describe(row: SettingRow) -> str:
 
 def short_names(comparison: Comparison) -> list[str]:
     """A name for each row that fits into a legend: its number, and the settings in which it differs from most rows."""
-    rows = [
-        [f"{name.rpartition('.')[2]}={format_value(value)}" for name, value in row.settings.items()]
-        for row in comparison.rows
-    ]
+    rows = [[_short_setting(*setting) for setting in row.settings.items()] for row in comparison.rows]
     usual = [mode(column) for column in zip(*rows, strict=True)]
     names = []
     for number, settings in enumerate(rows, 1):
@@ -171,6 +168,11 @@ def short_names(comparison: Comparison) -> list[str]:
             text = " ".join(text for text, most in zip(settings, usual, strict=True) if text != most) or "as most"
         names.append(f"{number}. {text if len(text) <= MAX_NAME else f'{text[: MAX_NAME - 3]}...'}")
     return names
+
+
+def _short_setting(name: str, value: Any) -> str:
+    """ "lr=0.1"; of a choice the choice alone: "sgd"."""
+    return format_value(value) if name in GROUPS else f"{name.rpartition('.')[2]}={format_value(value)}"
 
 
 def _varying(records: Sequence[RunRecord]) -> list[str]:

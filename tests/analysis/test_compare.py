@@ -175,12 +175,12 @@ def test_an_augmentation_stands_for_being_on_or_off(recorded):
 
 def test_short_names_say_what_is_unusual(recorded):
     records = [
-        recorded("model=deep", "optimizer.lr=0.1", "trainer.epochs=2", "model.dense=[512,512,512]", val=0.9),
-        recorded("model=baseline", "optimizer.lr=0.2", "trainer.epochs=2", "model.dense=[512,512,512]", val=0.8),
-        recorded("model=baseline", "optimizer.lr=0.2", "trainer.epochs=3", "model.dense=[512,512,256]", val=0.7),
+        recorded("model=deep", "optimizer.lr=0.1", "trainer.epochs=2", "model.dense=[512,512,512,512]", val=0.9),
+        recorded("model=baseline", "optimizer.lr=0.2", "trainer.epochs=2", "model.dense=[512,512,512,512]", val=0.8),
+        recorded("model=baseline", "optimizer.lr=0.2", "trainer.epochs=3", "model.dense=[512,512,512,256]", val=0.7),
     ]
     names = short_names(compare(records))
-    assert names == ["1. model=deep lr=0.1", "2. as most", "3. epochs=3 dense=[512,512,256]"]
+    assert names == ["1. deep lr=0.1", "2. as most", "3. epochs=3 dense=[512,512,512,256]"]
     assert short_names(compare(records[:1])) == ["1. all runs"]
 
 
