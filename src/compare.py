@@ -9,7 +9,7 @@ from src.analysis.answer import POINT, answer_all
 from src.analysis.answer_page import READING, show_answers, show_picture, warn
 from src.analysis.compare import CHOICES, choose_direction, differing, format_value, is_fraction
 from src.analysis.document import document_folder, save_document, to_text
-from src.analysis.pairs import Group, choose_pairs, group_by, pair_runs
+from src.analysis.pairs import Group, choose_pairs, group_by, pair_runs, value_of
 from src.analysis.runs import RunRecord, collect, drop_repeats
 from src.cli import run_command
 from src.errors import require
@@ -42,11 +42,25 @@ def read_groups(config: DictConfig) -> tuple[list[Group], list[str], list[str]]:
         )
         return group_by_folder([as_text(config.a), *as_list(config.b)], config.metric)
     require(config.runs is not None, "by needs runs; name a folder of runs, as in runs=outputs/<sweep>")
-    records, notes = choose_measured(collect(as_list(config.runs)), config.metric)
+    found = collect(as_list(config.runs))
+    records, notes = choose_measured(found, config.metric)
     columns = differing(records)
     by = list(columns) if config.by is None else as_list(config.by)
     require(bool(by), "these runs have one setting, so there is nothing to compare")
-    return group_by(records, by, columns), by, notes
+    groups = group_by(records, by, columns)
+    lost = name_lost(found, groups, by)
+    return groups, by, [*notes, *([f"no run with {', '.join(lost)} is left."] if lost else [])]
+
+
+def name_lost(found: Sequence[RunRecord], groups: Sequence[Group], by: Sequence[str]) -> list[str]:
+    """The values of `by` of which no run is compared, as "optimizer=rmsprop"."""
+    compared = {name_values(record, by) for group in groups for record in group.records}
+    lost = {name_values(record, by): None for record in found if record.settings}
+    return [name for name in lost if name not in compared]
+
+
+def name_values(record: RunRecord, by: Sequence[str]) -> str:
+    return " ".join(f"{name}={value_of(record, name)}" for name in by)
 
 
 def group_by_folder(folders: Sequence[str], metric: str) -> tuple[list[Group], list[str], list[str]]:

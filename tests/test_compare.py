@@ -46,6 +46,13 @@ def test_the_answer_is_printed_and_written(command, runs, tmp_path):
     assert again.stdout == done.stdout
 
 
+def test_values_that_lost_all_their_runs_are_named(command, runs, recorded, tmp_path):
+    recorded(f"{BY}=0.2", "seed=0", status="failed", overridden=[BY])
+    done = command("compare", f"runs={runs}", f"by={BY}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"Note: no run with {BY}=0.2 is left." in done.stdout
+
+
 def test_two_folders_are_compared(command, recorded, tmp_path):
     for seed in range(2):
         recorded("optimizer=adam", f"seed={seed}", test=0.4 + seed / 100)

@@ -19,9 +19,7 @@ def three(recorded):
 def test_the_answer_is_chosen_by_validation_and_judged_on_the_test_set(three):
     title, answer, table, picture = show_headline(compare(three[:3] + three[6:] + three[3:6]))
     assert title.text == "Which optimizer is best?"
-    assert answer.startswith(
-        "1. adamw has the best val top1: 53.00 % (95 % interval 50.52 .. 55.48 %, 3 runs)."
-    )
+    assert answer.startswith("1. adamw has the best val top1: 53.00 % (95 % interval 50.52 .. 55.48 %, 3 runs).")
     assert "On the test set it is better than 1 of 2 other settings (p < 0.05, Holm)" in answer
     assert "its difference from 1 of 2 other settings is below one point" in answer
     assert isinstance(table, Table) and table.header[:2] == ["setting", "val top1"]
