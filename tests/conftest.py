@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import functools
-import importlib
+import importlib.util
 import io
 import itertools
 import os
@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import trust
 from src.analysis.runs import RunRecord, read_record
-from src.cli import CONFIG_DIR, register_plugins, register_resolvers
+from src.cli import CONFIG_DIR, choices, register_plugins, register_resolvers
 from src.config import GROUPS, RunConfig, parse_config
 from src.loggers.history_csv import write_history
 from src.run_dir import RunDir
@@ -70,6 +70,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def mostly_slow(cases: Iterable[Any], quick: int) -> list[Any]:
     """The cases of a test: the first `quick` of them in the normal suite, the others with -m slow."""
     return [case if i < quick else _slow(case) for i, case in enumerate(cases)]
+
+
+def built_models() -> list[str]:
+    """The choices of the group model whose packages are installed."""
+    return [name for name in choices("model") if name != "timm" or importlib.util.find_spec("timm")]
 
 
 def _slow(case: Any) -> Any:

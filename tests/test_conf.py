@@ -19,7 +19,7 @@ from src.config import GROUPS, RunConfig, parse_config
 from src.targets import build
 from src.training.build import build_model
 from src.training.device import Placement
-from tests.conftest import ROOT, mostly_slow, process_environment
+from tests.conftest import ROOT, built_models, mostly_slow, process_environment
 
 COMMANDS = ("train", "evaluate", "predict", "report", "compare", "benchmark")
 CHOICES = [(group, name) for group in GROUPS for name in choices(group)]
@@ -75,7 +75,7 @@ def test_every_experiment_passes_the_check(experiment):
     assert config_of(f"experiment={experiment}", *base).trainer.epochs >= 1
 
 
-@pytest.mark.parametrize("name", choices("model"))
+@pytest.mark.parametrize("name", built_models())
 def test_every_model_returns_logits(name):
     placement = Placement(torch.device("cpu"), None, torch.channels_last)
     model = build_model(config_of(f"model={name}"), 100, placement)

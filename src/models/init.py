@@ -12,6 +12,13 @@ def keras_(network: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+def kaiming_(network: nn.Module) -> None:
+    """Normal weights of convolutions, with the variance that ReLU keeps (He et al. 2015)."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+
 def dirac_(network: nn.Module) -> None:
     """Makes convolutions start as the identity: the first `in_channels` filters copy one input channel each.
 

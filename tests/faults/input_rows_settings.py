@@ -223,7 +223,7 @@ MODEL = [
     ("model.widht=1", r"model.*widht.*width"),
     ("~model.dense", r"model.*dense"),
     ("~model._target_", r"model.*_target_"),
-    ("model=torchvision_resnet18 model.num_classes=null ~model.num_classes", r"model.*num_classes|1000 outputs"),
+    ("model=resnet18 ~model.num_classes", r"model.*num_classes"),
 ]
 
 OPTIMIZER = [

@@ -115,5 +115,5 @@ def spy() -> type[Spy]:
 def own_model(config_of: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
     """own_model("tests.training.test_run.OneByOne", "seed=1") -> the settings of a run of that model."""
     images = ("data=synthetic", "data.image_size=8", "data.source.train_images=200", "data.source.test_images=100")
-    short = ("data.holdout=1", "trainer.epochs=1", "logger=quiet", "model=torchvision_resnet18")
+    short = ("data.holdout=1", "trainer.epochs=1", "logger=quiet", "model=resnet18", "~model.name")
     return lambda target, *overrides: config_of(*images, *short, f"model._target_={target}", *overrides)

@@ -90,7 +90,7 @@ class Constant(nn.Module):
 
 
 def test_a_model_with_other_outputs_than_classes_is_refused(config_of):
-    config = config_of("model=torchvision_resnet18", f"model._target_={__name__}.Constant", "data=synthetic")
+    config = config_of("model=resnet18", "~model.name", f"model._target_={__name__}.Constant", "data=synthetic")
     with pytest.raises(UserError, match=r"model \(tests.*Constant\) returns \(10,\) for an image; the data has 100"):
         model_of(config)
 

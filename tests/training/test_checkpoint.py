@@ -17,7 +17,7 @@ from tests.conftest import create_in, mostly_slow, train_in
 from tests.loggers.events import steps_of
 
 TIMES = ("seconds_saving", "seconds", "images_per_second", "clean_train_top1")
-# Dropout uses torch's global generator, batch norm has running statistics, the schedule and Adam have states.
+# Dropout draws random numbers, batch norm has running statistics, the schedule and Adam have states.
 SETTINGS = (
     "data.batch_size=13",  # eight batches an epoch, four steps
     "model.dropout=0.5",
@@ -178,6 +178,16 @@ def test_the_fast_recipe_resumes_within_an_epoch(config_of, resumes_exactly):
     )
     fast = ("trainer.precision=bf16", "data.batch_size=25", "logger=quiet")
     resumes_exactly(config_of(*images, *recipe, *fast), step=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["resnet20", "wrn16_8", "mobilenetv2"])
+def test_networks_of_others_learn_and_resume(config_of, resumes_exactly, tmp_path, model):
+    images = ("data=synthetic", "data.source.train_images=200", "data.source.test_images=100", "data.holdout=1")
+    short = ("data.limit=96", "data.batch_size=16", "trainer.epochs=3", "logger=quiet", "optimizer.lr=0.003")
+    resumes_exactly(config_of(f"model={model}", *images, *short), step=8)
+    losses = [row["train_loss"] for row in read_history(tmp_path / "run/history.csv")]
+    assert losses[-1] < losses[0]
 
 
 def test_other_data_than_the_run_began_with_is_refused(tiny, tmp_path, monkeypatch):

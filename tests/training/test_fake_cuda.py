@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from src.cli import choices
 from src.data.augment import Augmentation
 from src.data.dataset import Classes, ImageDataset, LabeledImages
 from src.data.rng import make_generator
@@ -18,7 +17,7 @@ from src.training.device import Placement
 from src.training.inference import Classifier
 from src.training.progressive_resizing import resize_batch
 from src.training.trainer import Trainer
-from tests.conftest import mostly_slow
+from tests.conftest import built_models, mostly_slow
 
 # autocast steps aside where there is no device: what is computed where stays the same
 pytestmark = pytest.mark.filterwarnings("ignore:CUDA is not available")
@@ -61,7 +60,7 @@ def batch_loss(mode: FakeTensorMode, trainer: Trainer):
         return trainer.batch_loss(images, labels, on_cuda(drawn))
 
 
-@pytest.mark.parametrize("name", mostly_slow(choices("model"), quick=2))
+@pytest.mark.parametrize("name", mostly_slow(built_models(), quick=2))
 def test_every_model(trainer_on_cuda, name):
     mode = FakeTensorMode()
     narrow = ["model.widths=[8,16,24]"] if name == "speedrun" else []  # its initialization loops over channels

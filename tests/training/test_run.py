@@ -124,7 +124,9 @@ def test_no_single_image_is_left_over_for_the_batch_norm_of_resnet(config_of, tr
     """ResNet-18 has maps of 1x1 pixels at 32 pixels: batch norm cannot train on one image there."""
     images = ("data=synthetic", "data.source.train_images=200", "data.source.test_images=100", "data.holdout=1")
     short = ("data.limit=65", "data.batch_size=64", "trainer.epochs=1", "optimizer=sgd", "logger=quiet")
-    run_dir = trained(config_of("model=torchvision_resnet18", *images, *short))
+    run_dir = trained(
+        config_of("model=resnet18", "model._target_=torchvision.models.resnet18", "~model.name", *images, *short)
+    )
     assert run_dir.load_result()["status"] == "completed" and run_dir.load_result()["steps"] == 1
     assert "the last batch of an epoch has 65 images: a single one would be left over" in run_dir.log_file.read_text()
 

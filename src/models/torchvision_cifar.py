@@ -1,0 +1,36 @@
+"""Torchvision's networks, made for 224 pixels, changed for small images."""
+
+from torch import nn
+from torchvision.models import get_model
+
+HALVINGS = 2  # that are left out: of 32 pixels an unchanged ResNet leaves 8 before its first block
+
+
+def torchvision_cifar(name: str, num_classes: int) -> nn.Module:
+    """The untrained network `name` without its first two halvings of the image.
+
+    A first convolution of 7x7 becomes one of 3x3. This is what repositories for CIFAR do with ResNets: stride 1, no
+    max-pooling.
+
+    Raises ValueError for a name that torchvision does not know, and for a network that does not begin with a
+    convolution of stride 2.
+    """
+    network = get_model(name, weights=None, num_classes=num_classes)
+    layers = [path for path, layer in network.named_modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d)]
+    halving = [path for path in layers if network.get_submodule(path).stride in (2, (2, 2))][:HALVINGS]
+    if len(halving) < HALVINGS or halving[0] != layers[0]:
+        raise ValueError(f"name={name} does not begin with a convolution of stride 2, as ResNets do")
+    for path in halving:
+        layer = network.get_submodule(path)
+        network.set_submodule(path, _keep_size(layer) if isinstance(layer, nn.Conv2d) else nn.Identity())
+    return network
+
+
+def _keep_size(layer: nn.Conv2d) -> nn.Conv2d:
+    """The convolution with stride 1, of 3x3 pixels; a larger one is drawn anew."""
+    if layer.kernel_size == (3, 3):
+        layer.stride = (1, 1)
+        return layer
+    small = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1, bias=layer.bias is not None)
+    nn.init.kaiming_normal_(small.weight, mode="fan_out", nonlinearity="relu")
+    return small
