@@ -181,11 +181,11 @@ def test_the_fast_recipe_resumes_within_an_epoch(config_of, resumes_exactly):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["resnet20", "wrn16_8", "mobilenetv2"])
+@pytest.mark.parametrize("model", ["resnet20", "wrn16_8 model.widths=[16,32,64]", "mobilenetv2"])
 def test_networks_of_others_learn_and_resume(config_of, resumes_exactly, tmp_path, model):
     images = ("data=synthetic", "data.source.train_images=200", "data.source.test_images=100", "data.holdout=1")
     short = ("data.limit=96", "data.batch_size=16", "trainer.epochs=3", "logger=quiet", "optimizer.lr=0.003")
-    resumes_exactly(config_of(f"model={model}", *images, *short), step=8)
+    resumes_exactly(config_of(*f"model={model}".split(), *images, *short), step=8)
     losses = [row["train_loss"] for row in read_history(tmp_path / "run/history.csv")]
     assert losses[-1] < losses[0]
 
