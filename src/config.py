@@ -85,6 +85,7 @@ class TrainerConfig:
         None  # replay each step on a GPU without Python; null: networks and losses in src and torch
     )
     label_smoothing: float = 0.0  # of the cross-entropy (conf/loss/cross_entropy.yaml)
+    ema_decay: float | None = None  # 0.999: evaluate a moving average of the weights; null: the weights themselves
     decay_norms_and_biases: bool = True  # false: weight decay only for weights of two or more dimensions
     tta_flip: bool = False  # also evaluate with the logits of each image and its mirror image averaged
     grad_clip_norm: float | None = None  # upper bound of the gradient's norm; null: none
@@ -100,6 +101,9 @@ class TrainerConfig:
         require_choice("trainer.precision", self.precision, PRECISIONS)
         require_choice("trainer.memory_format", self.memory_format, MEMORY_FORMATS)
         smoothing, steps, stages = self.label_smoothing, self.grad_accumulation_steps, self.progressive_resizing
+        require(
+            self.ema_decay is None or 0 < self.ema_decay < 1, f"trainer.ema_decay={self.ema_decay} must lie in (0, 1)"
+        )
         require(0 <= smoothing < 1, f"trainer.label_smoothing={smoothing} must lie in [0, 1)")
         require(steps >= 1, f"trainer.grad_accumulation_steps={steps} must be at least 1")
         require(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SHAPE = {
     "model": {str: Tensor},
+    "raw": ({str: Tensor}, None),
     "base": (str, None),
     "optimizer": {"state": dict, "param_groups": [dict]},
     "scheduler": dict,
@@ -45,7 +46,8 @@ SHAPE = {
 def save_checkpoint(run_dir: RunDir, name: str, trainer: "Trainer") -> None:
     """Writes the checkpoint `last` or `best`; the `last` before becomes `previous`, in case the disk damages a file."""
     content = {
-        "model": trainer.classifier.trained_state(),
+        "model": trainer.evaluated.trained_state(),
+        "raw": trainer.classifier.trained_state() if trainer.ema else None,  # before averaging
         "base": trainer.classifier.frozen_hash,
         "optimizer": trainer.optimizer.state_dict(),
         "scheduler": trainer.scheduler.state_dict(),
@@ -77,7 +79,10 @@ def restore(content: dict[str, Any], trainer: "Trainer") -> None:
         "or train again in another folder",
     )
     with _explained("network", trainer):
-        trainer.classifier.load_trained_state(content["model"])
+        trainer.evaluated.load_trained_state(content["model"])
+        if trainer.ema:
+            trainer.classifier.load_trained_state(content["raw"])
+            trainer.ema.n_averaged.fill_(content["step"])
     with _explained("optimizer", trainer):
         require_same_settings(content["optimizer"]["param_groups"], trainer.optimizer.param_groups)
         trainer.optimizer.load_state_dict(content["optimizer"])

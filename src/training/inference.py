@@ -64,6 +64,10 @@ class Classifier:
         self.frozen, self.on_features = frozen, on_features
         self.trained_module = model.head if on_features else model
 
+    def with_model(self, model: nn.Module) -> "Classifier":
+        """The same around another copy of the model."""
+        return Classifier(model, self.preprocess, self.placement, self.frozen, self.on_features)
+
     def train(self) -> None:
         """Training mode for all that is trained; a frozen part keeps its batch norm statistics."""
         self.model.train()

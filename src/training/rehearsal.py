@@ -13,7 +13,6 @@ from src.data.dataset import LabeledImages
 from src.data.split import Splits
 from src.errors import UserError, first_line
 from src.targets import is_device_failure
-from src.training.inference import Classifier
 from src.training.progressive_resizing import resize_batch
 from src.training.trainer import Trainer
 
@@ -56,7 +55,7 @@ def _double(trainer: Trainer) -> Trainer:
     data = replace(config.data, batch_size=count, workers=0)
     settings = replace(config.trainer, compile=False, cuda_graph=False, grad_accumulation_steps=1)
     model = copy.deepcopy(classifier.model)
-    twin = Classifier(model, classifier.preprocess, classifier.placement, classifier.frozen, classifier.on_features)
+    twin = classifier.with_model(model)
     return Trainer(replace(config, data=data, trainer=settings), twin, _some(splits, few), trainer.run_dir)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from src.config import RunConfig
 from src.data.rng import AUGMENTATION, DROPOUT, derive_seed, make_generator
@@ -32,7 +33,7 @@ class Trainer:
 
     Args:
         config: the run's settings.
-        classifier: the model on its device.
+        classifier: the model on its device. With trainer.ema_decay a moving average of its weights is evaluated.
         splits: images, or features where the classifier takes those.
         run_dir: receives checkpoints and progress.
         fingerprint: of the data; a resumed run must have the same.
@@ -62,6 +63,11 @@ class Trainer:
         watched = splits.test if config.data.validation == "test" else splits.validation
         self.validation = watched.to(device) if watched else None
         self.state, self.meter = TrainState(), Meter(device)
+        self.ema, self.evaluated = None, classifier
+        if config.trainer.ema_decay is not None:
+            average = get_ema_multi_avg_fn(config.trainer.ema_decay)
+            self.ema = AveragedModel(classifier.model, multi_avg_fn=average, use_buffers=True)
+            self.evaluated = classifier.with_model(self.ema.module)
         self.clock = Clock()
         if config.trainer.compile:
             torch.compiler.reset()  # dynamo keeps at most eight graphs of a function: drop those of earlier runs
@@ -163,6 +169,8 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=not self.is_captured)  # a graph adds to the same tensors again
+        if self.ema:
+            self.ema.update_parameters(self.classifier.model)
         self.state.lr = self.lr
         self.scheduler.step()
         self.state.step += 1
@@ -171,7 +179,7 @@ class Trainer:
         """Metrics of the validation images; None where there are none."""
         if self.validation is None:
             return None
-        logits = self.classifier.logits(self.validation.images, between_batches=self._stop_if_asked)
+        logits = self.evaluated.logits(self.validation.images, between_batches=self._stop_if_asked)
         metrics = measure(logits, self.validation.labels, self.splits.classes)
         if not math.isfinite(metrics.loss):
             raise self.diverged()

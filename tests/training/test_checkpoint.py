@@ -169,6 +169,10 @@ def test_the_per_image_loader_resumes_within_an_epoch(tiny, resumes_exactly):
     resumes_exactly(tiny("augmentation=trivial_augment", "data.workers=0", "trainer.epochs=1"), step=3)
 
 
+def test_averaged_weights_resume_within_an_epoch(tiny, resumes_exactly):
+    resumes_exactly(tiny(*SETTINGS, "trainer.ema_decay=0.8"), step=5)
+
+
 def test_the_fast_recipe_resumes_within_an_epoch(config_of, resumes_exactly):
     images = ("data=synthetic", "data.image_size=24", "data.source.train_images=100", "data.source.test_images=100")
     recipe = (

@@ -7,10 +7,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from src.data.augment import CutMix
 from src.errors import UserError
 from src.loggers.history_csv import read_history
+from src.metrics import measure
 from src.optim.schedules import cosine
 from src.run_dir import RunDir
 from src.training import trainer as trainer_module
 from src.training.build import build_model
+from src.training.checkpoint import load_checkpoint
 from src.training.device import choose_placement
 from src.training.trainer import Trainer
 from tests.conftest import SMALL, mostly_slow
@@ -252,6 +254,31 @@ def test_no_step_waits_for_the_device(tiny, trained, monkeypatch, overrides):
     run_dir = trained(tiny(EIGHT, *overrides))
     assert counts == [1, 1]  # the sum of the losses, once per epoch of eight batches
     assert run_dir.load_result()["status"] == "completed"
+
+
+def test_a_moving_average_of_the_weights_is_evaluated_and_saved(tiny, trained, trainer_of, monkeypatch):
+    seen, genuine = [], Trainer.optimizer_step
+
+    def watched(self):
+        genuine(self)
+        if self.ema and self.config.data.batch_size > 8:  # not the rehearsal's
+            seen.append({name: value.clone() for name, value in self.classifier.model.state_dict().items()})
+
+    monkeypatch.setattr(Trainer, "optimizer_step", watched)
+    run_dir = trained(tiny("model.batch_norm=true", "trainer.ema_decay=0.8", "data.validation=none"))
+    content = load_checkpoint(run_dir.checkpoint("last"))
+    average = dict(seen[0])
+    for weights in seen[1:]:
+        average = {name: 0.8 * value + 0.2 * weights[name] for name, value in average.items()}
+    for name, value in content["model"].items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, average[name])
+        assert torch.equal(content["raw"][name], seen[-1][name])
+    trainer = trainer_of(tiny("model.batch_norm=true"))
+    trainer.classifier.load_trained_state(content["model"])
+    logits = trainer.classifier.logits(trainer.splits.test.images)
+    top1 = measure(logits, trainer.splits.test.labels, trainer.splits.classes).top1
+    assert run_dir.load_result()["metrics"]["test"]["top1"] == top1
 
 
 @pytest.mark.gpu
