@@ -42,7 +42,7 @@ class DataConfig:
     normalize: bool = False  # subtract `mean` and divide by `std`; false: pixels / 255
     mean: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # of pixels / 255, per channel
     std: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])  # of pixels / 255, per channel
-    workers: int = 2  # processes for augmentations that work image by image (trivial_augment)
+    workers: int = 2  # processes for augmentations that work image by image (augmentation=torchvision)
 
     def __post_init__(self) -> None:
         require_choice("data.validation", self.validation, VALIDATIONS)

@@ -141,7 +141,7 @@ def test_settings_that_nothing_takes_are_refused(edited, key, value, complaint):
 
 def test_nodes_within_nodes_are_checked_too(parsed):
     with pytest.raises(UserError, match=r"augmentation.transforms .*RandomCrop.*unexpected keyword argument 'sise'"):
-        parsed("augmentation=trivial_augment", "+augmentation.transforms.0.sise=3")
+        parsed("augmentation=torchvision", "+augmentation.transforms.0.sise=3")
 
 
 OTHER_LOSS = ("loss._target_=torch.nn.MultiMarginLoss", "~loss.label_smoothing")

@@ -87,7 +87,7 @@ def test_what_the_command_line_names_is_trusted(tmp_path, config_of, monkeypatch
     [
         ("model=deep", "augmentation=cutmix", "optimizer=muon", "scheduler=one_cycle"),
         ("model=speedrun", "optimizer=sgd", "data=folder"),
-        ("model=resnet18", "augmentation=trivial_augment", "data=synthetic"),
+        ("model=resnet18", "augmentation=torchvision", "data=synthetic"),
     ],
 )
 def test_the_projects_own_choices_need_no_trust(tmp_path, config_of, overrides):

@@ -347,8 +347,8 @@ AUGMENTATION = [
     ("augmentation=mixup augmentation.steps=[{_target_:src.data.augment.MixUp,alpha:abc}]", r"augmentation"),
     ("augmentation=mixup augmentation.alpha=0.4", r"augmentation.*alpha"),
     ("augmentation=cutmix augmentation.steps=[{_target_:src.data.augment.CutMix,foo:1}]", r"augmentation.*foo"),
-    ("augmentation=trivial_augment augmentation.transforms=[]", r"augmentation.*transforms"),
-    ("augmentation=trivial_augment augmentation.transforms=3", r"augmentation.*transforms"),
+    ("augmentation=torchvision augmentation.transforms=[]", r"augmentation.*transforms"),
+    ("augmentation=torchvision augmentation.transforms=3", r"augmentation.*transforms"),
 ]
 
 OTHER = [

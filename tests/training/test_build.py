@@ -132,7 +132,7 @@ def test_images_are_augmented_in_batches_or_one_by_one_or_not(tiny):
     assert isinstance(loader, DeviceLoader) and type(augmentation) is Augmentation
     loader, augmentation = build_loader(tiny("data.augment=true"), black_images(), CPU)
     assert isinstance(loader, DeviceLoader) and isinstance(augmentation, Affine)
-    loader, augmentation = build_loader(tiny("augmentation=trivial_augment"), black_images(), CPU)
+    loader, augmentation = build_loader(tiny("augmentation=torchvision"), black_images(), CPU)
     assert isinstance(loader, PerImageLoader) and type(augmentation) is Augmentation and loader.workers == 2
 
 
@@ -146,7 +146,7 @@ def test_images_are_flipped_by_the_loader_or_the_augmentation_never_by_both(tiny
 
 def test_alternate_flips_of_a_transform_of_single_images_are_refused(tiny):
     with pytest.raises(UserError, match="unexpected keyword argument 'flip'"):
-        tiny("augmentation=trivial_augment", "augmentation.flip=alternate")
+        tiny("augmentation=torchvision", "augmentation.flip=alternate")
 
 
 def test_a_compiled_step_has_full_batches_alone(tiny):

@@ -15,7 +15,7 @@ CUDA, CPU = torch.device("cuda"), torch.device("cpu")
     ("overrides", "captured"),
     [
         ((), True),
-        (("model=speedrun", "augmentation=trivial_augment"), True),
+        (("model=speedrun", "augmentation=torchvision"), True),
         (("trainer.cuda_graph=false",), False),
         (("model._target_=torchvision.models.resnet18",), False),
         (("model._target_=torchvision.models.resnet18", "trainer.cuda_graph=true"), True),

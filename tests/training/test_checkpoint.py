@@ -166,7 +166,7 @@ def resumes_exactly(trained, tmp_path, monkeypatch):
 
 
 def test_the_per_image_loader_resumes_within_an_epoch(tiny, resumes_exactly):
-    resumes_exactly(tiny("augmentation=trivial_augment", "data.workers=0", "trainer.epochs=1"), step=3)
+    resumes_exactly(tiny("augmentation=torchvision", "data.workers=0", "trainer.epochs=1"), step=3)
 
 
 def test_averaged_weights_resume_within_an_epoch(tiny, resumes_exactly):

@@ -191,7 +191,7 @@ def test_images_are_trained_on_at_their_sizes_and_evaluated_at_full_size(config_
 
 
 def test_per_image_augmentation_trains_in_the_same_loop(tiny, plain, trained):
-    run_dir = trained(tiny("augmentation=trivial_augment", "data.workers=0"))
+    run_dir = trained(tiny("augmentation=torchvision", "data.workers=0"))
     assert run_dir.load_result()["status"] == "completed"
     assert not equal(weights(run_dir), weights(plain))
 

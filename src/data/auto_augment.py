@@ -1,0 +1,181 @@
+"""TrivialAugment and RandAugment for whole batches: every image gets its own operation and magnitude.
+
+The operations are those of torchvision's `AutoAugment` classes, computed on pixels in 0..255. Four passes
+compute them, each for those images of the batch that have drawn one of its operations.
+"""
+
+import math
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from src.data.augment import Augmentation
+from src.shapes import check_range
+
+WARPS = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
+BLENDS = ("brightness", "color", "contrast", "sharpness")
+LEVELS = ("posterize", "solarize", "autocontrast")
+OPERATIONS = ("identity", *WARPS, *BLENDS, *LEVELS, "equalize")
+SIGNED = (*WARPS, *BLENDS)
+BINS = 31  # strengths of an operation
+GRAY = (0.2989, 0.587, 0.114)  # weights of red, green and blue (ITU-R 601-2)
+
+# The largest magnitude of each operation, in its own unit: shear as a tangent, translation as a share of the image,
+# rotation in degrees, blends as a distance from the factor 1, posterize in bits that are dropped.
+TRIVIAL = {"shear": 0.99, "translate": 1.0, "rotate": 135.0, "posterize": 6.0, "blend": 0.99}
+RANDOM = {"shear": 0.3, "translate": 150.0 / 331.0, "rotate": 30.0, "posterize": 4.0, "blend": 0.9}
+
+
+class TrivialAugment(Augmentation):
+    """One operation for each image, with a random strength (Müller & Hutter 2021, "TrivialAugment", wide)."""
+
+    def draw(self, generator: Generator, n: int) -> tuple[Tensor, ...]:
+        strength = torch.randint(0, BINS, (n,), generator=generator, device=generator.device)
+        return draw_operation(generator, strength, TRIVIAL)
+
+    def forward(self, images: Tensor, params: tuple[Tensor, ...]) -> Tensor:
+        return apply_operation((images * 255).round(), *params) / 255
+
+
+class RandAugment(Augmentation):
+    """`num_ops` operations for each image, one after the other, all of one strength (Cubuk et al. 2020, "RandAugment").
+
+    `strength` lies in 0..30, as in torchvision; its default is 9.
+    """
+
+    def __init__(self, num_ops: int, strength: int) -> None:
+        super().__init__()
+        check_range("num_ops", num_ops, 1, math.inf)
+        check_range("strength", strength, 0, BINS - 1)
+        self.num_ops, self.strength = num_ops, strength
+
+    def draw(self, generator: Generator, n: int) -> tuple[tuple[Tensor, ...], ...]:
+        strength = torch.full((n,), self.strength, device=generator.device)
+        return tuple(draw_operation(generator, strength, RANDOM) for _ in range(self.num_ops))
+
+    def forward(self, images: Tensor, params: tuple[tuple[Tensor, ...], ...]) -> Tensor:
+        pixels = (images * 255).round()
+        for operation, magnitude in params:
+            pixels = apply_operation(pixels, operation, magnitude)
+        return pixels / 255
+
+
+def draw_operation(generator: Generator, strength: Tensor, largest: dict[str, float]) -> tuple[Tensor, Tensor]:
+    """(operation, magnitude): (n,) int64, numbers of OPERATIONS, and (n,) float, for `strength` (n,) in 0..30."""
+    device = generator.device
+    operation = torch.randint(0, len(OPERATIONS), strength.shape, generator=generator, device=device)
+    sign = torch.randint(0, 2, strength.shape, generator=generator, device=device) * 2.0 - 1.0
+    is_signed = torch.tensor([name in SIGNED for name in OPERATIONS], device=device)[operation]
+    magnitude = torch.stack([magnitudes(name, largest) for name in OPERATIONS]).to(device)[operation, strength]
+    return operation, torch.where(is_signed, sign * magnitude, magnitude)
+
+
+def magnitudes(name: str, largest: dict[str, float]) -> Tensor:
+    """(31,) float: the magnitude of each strength, in the unit of the operation."""
+    if name == "solarize":  # the threshold above which values are inverted
+        return torch.linspace(1, 0, BINS)
+    kind = "blend" if name in BLENDS else name.partition("_")[0]
+    values = torch.linspace(0, largest.get(kind, 0), BINS)
+    return values.round() if name == "posterize" else values
+
+
+def apply_operation(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
+    """(N, 3, H, W) float of whole numbers in 0..255; `operation` and `magnitude` (N,) of each image."""
+    n = len(pixels)
+    pixels = F.pad(pixels, (0, 0, 0, 0, 0, 0, 0, 1))  # one image more, which receives what is computed in vain
+    for names, function in PASSES.items():
+        chosen = torch.stack([_is(operation, name) for name in names]).any(dim=0)
+        index = chosen.float().topk(capacity(n, len(names))).indices
+        changed = function(pixels[index], operation[index], magnitude[index])
+        pixels.index_copy_(0, torch.where(chosen[index], index, n), changed)
+    return pixels[:n]
+
+
+def capacity(n: int, operations: int) -> int:
+    """How many of `n` images may draw one of `operations`: the mean and six standard deviations.
+
+    A fixed number, so that the batch compiles and no step waits for the GPU. In the unlikely case of more the last
+    ones stay as they are.
+    """
+    share = operations / len(OPERATIONS)
+    return min(n, 1 + math.ceil(n * share + 6 * math.sqrt(n * share * (1 - share))))
+
+
+def warp_nearest(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
+    """Each output pixel is the one nearest to the place that `warp_matrix` says, black outside."""
+    height, width = pixels.shape[2:]
+    half = torch.tensor([width / 2, height / 2], device=pixels.device).view(1, 2, 1)
+    by_x, by_y, offset = (warp_matrix(operation, magnitude, height, width) / half).unsqueeze(-1).unbind(2)
+    x = torch.arange(width, device=pixels.device) - (width - 1) / 2
+    y = torch.arange(height, device=pixels.device) - (height - 1) / 2
+    grid = (by_x * x).unsqueeze(-2) + (by_y * y).unsqueeze(-1) + offset.unsqueeze(-1)  # (N, 2, H, W)
+    return F.grid_sample(pixels, grid.permute(0, 2, 3, 1), mode="nearest", padding_mode="zeros", align_corners=False)
+
+
+def warp_matrix(operation: Tensor, magnitude: Tensor, height: int, width: int) -> Tensor:
+    """(N, 2, 3): where each output pixel is read, in pixels from the center; shears begin at the upper left corner."""
+    shear_x, shear_y, shift_x, shift_y, angle = (magnitude * _is(operation, name) for name in WARPS)
+    shift_x, shift_y, angle = (shift_x * width).trunc(), (shift_y * height).trunc(), angle.deg2rad()
+    cos, sin = angle.cos(), angle.sin()
+    row_x = (cos, shear_x - sin, shear_x * height / 2 - shift_x)
+    row_y = (shear_y + sin, cos, shear_y * width / 2 - shift_y)
+    return torch.stack((*row_x, *row_y), dim=1).view(-1, 2, 3)
+
+
+def blend(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
+    """Moves away from another image, or towards it: black, gray, the mean gray or the smoothed image."""
+    is_color, is_contrast, is_sharpness = (_per_image(_is(operation, name)) for name in BLENDS[1:])
+    red, green, blue = pixels.unbind(1)
+    gray = (GRAY[0] * red + GRAY[1] * green + GRAY[2] * blue).floor().unsqueeze(1)
+    other = is_color * gray + is_contrast * gray.mean(dim=(2, 3), keepdim=True) + is_sharpness * smooth(pixels)
+    factor = _per_image(1 + magnitude)
+    return (factor * pixels + (1 - factor) * other).clamp(0, 255).floor()
+
+
+def smooth(pixels: Tensor) -> Tensor:
+    """Means of 3x3 pixels, the middle one five times; the pixels at the border stay as they are."""
+    rows = pixels[:, :, :-2] + pixels[:, :, 1:-1] + pixels[:, :, 2:]
+    sums = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+    result = pixels.clone()
+    result[:, :, 1:-1, 1:-1] = ((sums + 4 * pixels[:, :, 1:-1, 1:-1]) / 13).round()
+    return result
+
+
+def change_levels(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
+    """Posterize: fewer bits; solarize: values from a threshold on inverted; autocontrast: channels from 0 to 255."""
+    is_posterize, is_solarize, is_autocontrast = (_per_image(_is(operation, name)) for name in LEVELS)
+    low, high = pixels.amin(dim=(2, 3), keepdim=True), pixels.amax(dim=(2, 3), keepdim=True)
+    step = torch.where(is_posterize, _per_image(2.0**magnitude), 1)
+    pixels = (pixels / step).floor() * step
+    threshold = torch.where(is_solarize, _per_image((255 * magnitude.double()).float()), 256)
+    pixels = torch.where(pixels >= threshold, 255 - pixels, pixels)
+    stretches = is_autocontrast & (low < high)  # a channel of one value stays as it is
+    scale = torch.where(stretches, (high - low) / 255, 1)
+    return ((pixels - low * stretches) / scale).clamp(0, 255).floor()
+
+
+def equalize(pixels: Tensor, _operation: Tensor, _magnitude: Tensor) -> Tensor:
+    """All values about equally often in each channel; a channel of too few values stays as it is."""
+    values = pixels.flatten(2).long()
+    count = torch.zeros(*values.shape[:2], 256, device=pixels.device)
+    count = count.scatter_add(2, values, torch.ones_like(values, dtype=count.dtype))
+    largest = count.gather(2, values.amax(dim=2, keepdim=True))
+    step = ((values.shape[2] - largest) / 255).floor()
+    lower = count.cumsum(dim=2) - count  # pixels of a lower value, for each value
+    table = ((lower + (step / 2).floor()) / step.clamp_min(1)).floor().clamp(0, 255)
+    table[:, :, 0] = 0
+    return torch.where(step.unsqueeze(3) == 0, pixels, table.gather(2, values).view_as(pixels))
+
+
+# the operations of a pass -> what it computes from (pixels, operation, magnitude)
+PASSES = {WARPS: warp_nearest, BLENDS: blend, LEVELS: change_levels, ("equalize",): equalize}
+
+
+def _is(operation: Tensor, name: str) -> Tensor:
+    return operation == OPERATIONS.index(name)
+
+
+def _per_image(values: Tensor) -> Tensor:
+    """(N,) -> (N, 1, 1, 1)."""
+    return values.view(-1, 1, 1, 1)
