@@ -49,7 +49,12 @@ def check_settings(config: DictConfig) -> None:
     lowest = min(config.seeds, default=0)
     require(lowest >= 0, f"seed={lowest} must not be negative")
     valid = dict.fromkeys(("loops", "pipelines", "trainings"), choices("experiment"))
-    valid["augmentations"] = ["affine", "crop_flip"]  # those that torchvision has too
+    valid["augmentations"] = [
+        "affine",
+        "crop_flip",
+        "trivial_augment",
+        "rand_augment",
+    ]  # those that torchvision has too
     for group, names in valid.items():
         for name in config[group]:
             require_choice(group, name, names)

@@ -118,7 +118,11 @@ class PILImages(CIFAR10):
 
 
 def torchvision_transform(name: str, size: int) -> Callable[[Tensor], Tensor]:
-    """torchvision's counterpart of the augmentation `name`, affine or crop_flip: (3, size, size) uint8 -> the same."""
+    """torchvision's counterpart of the augmentation `name`: (3, size, size) uint8 -> the same."""
+    if name == "trivial_augment":
+        return v2.Compose([torchvision_transform("crop_flip", size), v2.TrivialAugmentWide()])
+    if name == "rand_augment":
+        return v2.Compose([torchvision_transform("crop_flip", size), v2.RandAugment()])
     shift = v2.RandomCrop(size, padding=4)
     if name == "affine":
         shift = v2.RandomAffine(degrees=15, translate=(0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR)

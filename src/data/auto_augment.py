@@ -105,8 +105,9 @@ def capacity(n: int, operations: int) -> int:
 def warp_nearest(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
     """Each output pixel is the one nearest to the place that `warp_matrix` says, black outside."""
     height, width = pixels.shape[2:]
-    half = torch.tensor([width / 2, height / 2], device=pixels.device).view(1, 2, 1)
-    by_x, by_y, offset = (warp_matrix(operation, magnitude, height, width) / half).unsqueeze(-1).unbind(2)
+    row_x, row_y = warp_matrix(operation, magnitude, height, width).unbind(1)
+    matrix = torch.stack((row_x / (width / 2), row_y / (height / 2)), dim=1)  # to coordinates in [-1, 1]
+    by_x, by_y, offset = matrix.unsqueeze(-1).unbind(2)
     x = torch.arange(width, device=pixels.device) - (width - 1) / 2
     y = torch.arange(height, device=pixels.device) - (height - 1) / 2
     grid = (by_x * x).unsqueeze(-2) + (by_y * y).unsqueeze(-1) + offset.unsqueeze(-1)  # (N, 2, H, W)

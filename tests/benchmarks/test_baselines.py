@@ -106,7 +106,7 @@ def test_an_image_passes_torchvisions_transforms_one_by_one(tiny):
     torch.testing.assert_close(images[3][0], (train.images[3] / 255 - 0.5) / 0.25)
 
 
-@pytest.mark.parametrize("name", ["affine", "crop_flip"])
+@pytest.mark.parametrize("name", ["affine", "crop_flip", "trivial_augment", "rand_augment"])
 def test_torchvisions_counterpart_keeps_shape_and_type(name):
     transform = baselines.torchvision_transform(name, 8)
     image = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)

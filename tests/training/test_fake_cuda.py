@@ -22,7 +22,7 @@ from tests.conftest import built_models, mostly_slow
 # autocast steps aside where there is no device: what is computed where stays the same
 pytestmark = pytest.mark.filterwarnings("ignore:CUDA is not available")
 
-AUGMENTATIONS = ["affine", "crop_flip", "cutmix", "mixup", "cutout"]
+AUGMENTATIONS = ["affine", "crop_flip", "cutmix", "mixup", "cutout", "trivial_augment", "rand_augment"]
 NORMALIZED = ("data.normalize=true", "data.mean=[0.5,0.5,0.5]", "data.std=[0.2,0.2,0.2]")
 
 
