@@ -18,7 +18,7 @@ from src.targets import check_target
 
 GROUPS = ("model", "data", "augmentation", "optimizer", "scheduler", "loss", "budget", "logger", "experiment")
 VALIDATIONS = ("holdout", "fold", "test", "none")
-PRECISIONS = ("auto", "bf16_if_supported", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "bf16_if_supported", "fp32", "tf32", "bf16", "fp16")
 MEMORY_FORMATS = ("auto", "channels_last", "contiguous")
 DEVICES = ("auto", "cpu", "cuda")
 INIT_IMAGES = ("all", "held_out")
@@ -78,7 +78,9 @@ class DataConfig:
 class TrainerConfig:
     epochs: int = 120  # length of the run
     device: str = "auto"  # auto: cuda where there is one, else cpu
-    precision: str = "auto"  # auto: bf16 on GPUs (fp16 on old ones), fp32 on CPUs; bf16_if_supported: bf16 on CPUs too
+    precision: str = (
+        "auto"  # auto: bf16 on GPUs (fp16 on old ones), fp32 on CPUs; bf16_if_supported, fp32, tf32, bf16, fp16
+    )
     memory_format: str = "auto"  # auto: channels_last, the faster one wherever measured
     compile: bool = False  # torch.compile augmentation, network and loss as one graph; partial batches are left out
     cuda_graph: bool | None = (

@@ -93,7 +93,7 @@ def test_behind_the_check_there_are_plain_values(parsed):
         (TrainerConfig, "progressive_resizing", [0.5], "must be pairs of a share"),
         (
             TrainerConfig, "precision", "fp8",
-            "trainer.precision=fp8 is not one of auto, bf16_if_supported, fp32, bf16, fp16",
+            "trainer.precision=fp8 is not one of auto, bf16_if_supported, fp32, tf32, bf16, fp16",
         ),
         (TrainerConfig, "label_smoothing", 1, "must lie in [0, 1)"),
         (TrainerConfig, "grad_clip_norm", -1.0, "trainer.grad_clip_norm=-1.0 must be above 0"),

@@ -1,6 +1,7 @@
 """Where a run computes, in which precision and memory layout."""
 
 import contextlib
+import logging
 import os
 import tempfile
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from src.errors import UserError
 from src.hardware import computes_bf16, keep_freed_memory
 from src.lock import try_lock
 
-_DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+log = logging.getLogger("cifarlab")
+
+_DTYPES = {"fp32": None, "tf32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 GPU_LOCKS = Path(tempfile.gettempdir()) / f"cifarlab-gpus-{os.getuid()}"
 _claimed: dict[Path, tuple[int, TextIO]] = {}  # an open file keeps its lock as long as this process lives
@@ -47,6 +50,8 @@ class Placement:
         """ "CPU, 2 threads, fp32"."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         precision = next(name for name, dtype in _DTYPES.items() if dtype == self.autocast_dtype)
+        if precision == "fp32" and self.device.type == "cuda":
+            precision = "tf32" if torch.backends.cudnn.conv.fp32_precision == "tf32" else "fp32"
         count = torch.get_num_threads()
         threads = f", {count} thread{'s' * (count > 1)}" if self.device.type == "cpu" else ""
         return f"{name}{threads}, {precision}"
@@ -64,10 +69,12 @@ def choose_placement(config: TrainerConfig) -> Placement:
     precision = config.precision
     if precision in ("auto", "bf16_if_supported"):
         precision = _fastest_precision(device, bf16_on_cpu=precision == "bf16_if_supported")
-    if precision == "fp16" and device.type == "cpu":
-        raise UserError("trainer.precision=fp16 is for CUDA devices; on a CPU use fp32 or bf16_if_supported.")
+    if precision in ("fp16", "tf32") and device.type == "cpu":
+        raise UserError(f"trainer.precision={precision} is for CUDA devices; on a CPU use fp32 or bf16_if_supported.")
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # shapes hardly ever change: trying out the kernels pays
+        kernels = "tf32" if precision == "tf32" else "ieee"  # PyTorch's default for convolutions is tf32
+        torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = kernels
     else:
         keep_freed_memory()  # nor do the sizes of what each step allocates
     channels_last = config.memory_format != "contiguous"
@@ -91,12 +98,29 @@ def claim_gpu(count: int, locks: Path = GPU_LOCKS) -> int:
 
 
 def _device_type(wanted: str) -> str:
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise UserError("trainer.device=cuda, but PyTorch finds no CUDA device here; use trainer.device=cpu or auto.")
-    if wanted == "auto":
-        return "cuda" if available else "cpu"
-    return wanted
+    if wanted == "cpu":
+        return "cpu"
+    problem = _problem_of_gpu()
+    if wanted == "cuda" and problem:
+        raise UserError(f"trainer.device=cuda, but {problem}; use trainer.device=cpu or auto.")
+    if problem and torch.cuda.is_available():
+        log.warning(f"WARNING: {problem}; the run computes on the CPU.")
+    return "cpu" if problem else "cuda"
+
+
+def _problem_of_gpu() -> str | None:
+    """Why no GPU can be used; None where one can."""
+    if not torch.cuda.is_available():
+        return "PyTorch finds no CUDA device here"
+    capability, built = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
+    for name in built:
+        kind, _, digits = name.rstrip("af").partition("_")
+        version = int(digits[:-1]), int(digits[-1])
+        # machine code runs on later GPUs of the same major version, PTX (compute) on all later ones
+        if version <= capability and (kind == "compute" or version[0] == capability[0]):
+            return None
+    name = torch.cuda.get_device_name()
+    return f"this PyTorch has no kernels for {name} (sm_{capability[0]}{capability[1]}; it has {', '.join(built)})"
 
 
 def _fastest_precision(device: torch.device, bf16_on_cpu: bool) -> str:

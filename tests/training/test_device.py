@@ -6,6 +6,7 @@ import torch
 
 from src.config import TrainerConfig
 from src.errors import UserError
+from src.training import device
 from src.training.device import Placement, choose_placement, claim_gpu
 from tests.conftest import process_environment
 
@@ -34,9 +35,36 @@ def test_bf16_if_supported_is_bf16_on_a_cpu_that_computes_in_it(monkeypatch, has
     assert choose_placement(TrainerConfig(device="cpu", precision="auto")).autocast_dtype is None
 
 
-def test_fp16_on_a_cpu_is_refused():
-    with pytest.raises(UserError, match=r"precision=fp16 is for CUDA devices; on a CPU use fp32 or bf16_if_supported"):
-        choose_placement(TrainerConfig(device="cpu", precision="fp16"))
+@pytest.mark.parametrize("precision", ["fp16", "tf32"])
+def test_precisions_of_gpus_are_refused_on_a_cpu(precision):
+    problem = f"precision={precision} is for CUDA devices; on a CPU use fp32 or bf16_if_supported"
+    with pytest.raises(UserError, match=problem):
+        choose_placement(TrainerConfig(device="cpu", precision=precision))
+
+
+@pytest.mark.parametrize(
+    ("capability", "built", "runs"),
+    [
+        ((9, 0), ["sm_80", "sm_90"], True),
+        ((8, 6), ["sm_80", "sm_90"], True),  # machine code of the same major version
+        ((12, 1), ["sm_90", "sm_120", "compute_120"], True),
+        ((13, 0), ["sm_120", "compute_120"], True),  # PTX is compiled for later GPUs
+        ((7, 0), ["sm_75", "sm_80", "compute_120"], False),
+        ((10, 0), ["sm_90a", "sm_120"], False),
+    ],
+)
+def test_a_gpu_that_this_pytorch_was_not_built_for_is_not_used(monkeypatch, caplog, capability, built, runs):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: built)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+    assert device._device_type("auto") == ("cuda" if runs else "cpu")
+    assert ("no kernels for Some GPU" in caplog.text) is not runs
+    if not runs:
+        with pytest.raises(
+            UserError, match=r"trainer\.device=cuda, but this PyTorch has no kernels for Some GPU \(sm_"
+        ):
+            device._device_type("cuda")
 
 
 def test_only_fp16_needs_loss_scaling():

@@ -60,7 +60,7 @@ def batch_loss(mode: FakeTensorMode, trainer: Trainer):
         return trainer.batch_loss(images, labels, on_cuda(drawn))
 
 
-@pytest.mark.parametrize("name", mostly_slow(built_models(), quick=2))
+@pytest.mark.parametrize("name", mostly_slow([name for name in built_models() if name != "timm"], quick=2))
 def test_every_model(trainer_on_cuda, name):
     mode = FakeTensorMode()
     narrow = ["model.widths=[8,16,24]"] if name == "speedrun" else []  # its initialization loops over channels

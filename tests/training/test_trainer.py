@@ -282,7 +282,7 @@ def test_a_moving_average_of_the_weights_is_evaluated_and_saved(tiny, trained, t
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
 def test_cuda_learns_as_the_cpu_does(small, trained, precision):
     settings = ("optimizer=sgd", "optimizer.lr=0.05", "trainer.epochs=2")
     cpu = trained(small(*settings, "trainer.device=cpu"), "cpu")
