@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from src.config import RunConfig
 from src.data.augment import Augmentation
@@ -139,6 +140,14 @@ def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:
         f"optimizer ({config.optimizer['_target_']}) is a {type(optimizer).__name__}, not a torch.optim.Optimizer",
     )
     return optimizer
+
+
+def build_average(config: RunConfig, model: nn.Module) -> AveragedModel | None:
+    """A moving average of all weights and running statistics, with trainer.ema_decay."""
+    decay = config.trainer.ema_decay
+    if decay is None:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: int) -> LambdaLR:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from src.config import RunConfig
 from src.data.rng import AUGMENTATION, DROPOUT, derive_seed, make_generator
@@ -16,7 +15,7 @@ from src.metrics import Metrics, measure
 from src.result import StopReason
 from src.run_dir import RunDir
 from src.targets import build
-from src.training.build import build_loader, build_optimizer, build_scheduler
+from src.training.build import build_average, build_loader, build_optimizer, build_scheduler
 from src.training.captured_step import CapturedStep, can_capture
 from src.training.checkpoint import save_checkpoint
 from src.training.clock import Clock
@@ -63,11 +62,8 @@ class Trainer:
         watched = splits.test if config.data.validation == "test" else splits.validation
         self.validation = watched.to(device) if watched else None
         self.state, self.meter = TrainState(), Meter(device)
-        self.ema, self.evaluated = None, classifier
-        if config.trainer.ema_decay is not None:
-            average = get_ema_multi_avg_fn(config.trainer.ema_decay)
-            self.ema = AveragedModel(classifier.model, multi_avg_fn=average, use_buffers=True)
-            self.evaluated = classifier.with_model(self.ema.module)
+        self.ema = build_average(config, classifier.model)
+        self.evaluated = classifier.with_model(self.ema.module) if self.ema else classifier
         self.clock = Clock()
         if config.trainer.compile:
             torch.compiler.reset()  # dynamo keeps at most eight graphs of a function: drop those of earlier runs
@@ -100,11 +96,11 @@ class Trainer:
             if not self.train_epoch():
                 return StopReason.MAX_MINUTES
             is_best = self.end_epoch(self.validate())
-            # before the save: after a crash in between, resume logs this epoch again
+            # before the saves: after a crash in between, resume logs this epoch again
             notify(self.loggers, "on_epoch_end", self.state.history, is_best)
             if is_best:
                 self.save("best")
-            if self.clock.save_pays:
+            if is_best or self.clock.save_pays:  # the last is never older than the best
                 self.save("last")
         return StopReason.EPOCHS if self.state.epoch >= epochs else StopReason.PAUSE
 
