@@ -28,8 +28,9 @@ def compare(config: DictConfig) -> None:
         answers = answer_all(compared, config.metric, direction, margin)
         title, *blocks = show_answers(ask(by, pairs), answers, config.metric, margin)
         notes = [f"Note: {text}" for text in (*notes, *warn(answers, config.metric))]
-        page = [title, *blocks, show_picture(answers, config.metric, margin), *notes, READING]
-        save_document(page, folder, "compare", title.text)
+        picture = show_picture(answers, config.metric, margin)
+        page = [title, picture, *blocks] if len(answers) > 1 else [title, *blocks, picture]
+        save_document([*page, *notes, READING], folder, "compare", title.text)
     print(f"{title.text}\n\n{to_text([*blocks, *notes])}\n\nthe answer is in {folder}: compare.html, compare.md")
 
 

@@ -48,10 +48,10 @@ def show_experiments(rows: Rows, search: Comparison | None) -> list[Block]:
     if search:
         results["search"] = _result_cells(search.rows[0].records, search.metric)
     lines = [
-        [name, f"{percent(accuracy)}{' *' if accuracy and remark else ''}", time, *results.get(name, ["-"] * 8)]
+        [name, f"{percent(accuracy)}{' *' if accuracy and remark else ''}", time, *results.get(name, ["-"] * 6)]
         for name, (accuracy, time, remark) in EXPERIMENTS.items()
     ]
-    measured = ("these runs", "95 % interval", "n", "epochs", "images", "width", "time", "device")
+    measured = ("these runs", "95 % interval", "n", "width", "time", "device")
     remarks = [f"{name}: {experiment.remark}" for name, experiment in EXPERIMENTS.items() if experiment.remark]
     blocks = [
         Heading("The course report's experiments beside these runs"),
@@ -60,7 +60,7 @@ def show_experiments(rows: Rows, search: Comparison | None) -> list[Block]:
             "50,000 images, mostly for 120 epochs (as we read it), one run per experiment, on a GPU. At another budget "
             "the order of the rows can be compared, the accuracies cannot."
         ),
-        Table(("experiment", "course report", "its time", *measured), lines, "<>>>>>>>>><"),
+        Table(("experiment", "course report", "its time", *measured), lines, "<>>>>>>><"),
         f"* {'; '.join(remarks)}.",
     ]
     if len({record.settings.get("model.width") for records in rows.values() for record in records}) > 1:
@@ -106,13 +106,11 @@ def show_search(search: Comparison) -> list[Block]:
 
 
 def _result_cells(records: Sequence[RunRecord], metric: str) -> list[str]:
-    """Accuracy, interval, n, epochs, images, width, time and device of one row."""
+    """Accuracy, interval, n, width, time and device of one row."""
     measured = drop_repeats(records, metric)
-    epochs, images, _ = _budget(measured[0])
     width, device = measured[0].settings.get("model.width"), device_of(measured[0])
     seconds = fmean(record.seconds for record in measured)
-    numbers = [*format_spread(measure_spread(measured, metric)), str(epochs), f"{images:,}"]
-    return [*numbers, format_value(width), duration(seconds), device]
+    return [*format_spread(measure_spread(measured, metric)), format_value(width), duration(seconds), device]
 
 
 def _budget(record: RunRecord) -> tuple[int, int, str | None]:
