@@ -9,7 +9,6 @@ from pathlib import Path
 
 from src.analysis.compare import Comparison, describe, short_names
 from src.analysis.document import to_markdown
-from src.analysis.headline import show_picture
 from src.analysis.runs import RunRecord, drop_repeats
 from src.analysis.stats import Spread, compute_spread
 from src.analysis.sweep_table import EVENTS_SUFFIX, sweep_blocks
@@ -38,7 +37,9 @@ def write_setting_curves(comparison: Comparison, folder: Path) -> None:
 
     The page is the sweep's table and a picture of the settings with their intervals.
     """
-    from torch.utils.tensorboard import SummaryWriter  # imports torch
+    from torch.utils.tensorboard import SummaryWriter  # these import torch
+
+    from src.analysis.headline import show_picture
 
     for events in folder.glob(f"{FOLDER}/**/events.out.tfevents.*{EVENTS_SUFFIX}"):
         events.unlink()
