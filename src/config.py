@@ -83,9 +83,7 @@ class TrainerConfig:
     )
     memory_format: str = "auto"  # auto: channels_last, the faster one wherever measured
     compile: bool = False  # torch.compile augmentation, network and loss as one graph; partial batches are left out
-    cuda_graph: bool | None = (
-        None  # replay each step on a GPU without Python; null: networks and losses in src and torch
-    )
+    cuda_graph: bool | None = None  # replay each step on a GPU without Python; null: unless a part of it is your own
     label_smoothing: float = 0.0  # of the cross-entropy (conf/loss/cross_entropy.yaml)
     ema_decay: float | None = None  # 0.999: evaluate a moving average of the weights; null: the weights themselves
     decay_norms_and_biases: bool = True  # false: weight decay only for weights of two or more dimensions

@@ -49,8 +49,9 @@ def plot_setting_curves(curves: Mapping[str, Sequence[Sequence[float]]], title: 
             axes[number].plot(range(1, 1 + len(other)), list(map(fmean, other)), color="0.8", linewidth=1)
         _draw_curve(axes[number], values, PALETTE[0], drawable(name))
         axes[number].set_title(drawable(name), fontsize=9)
-    for spare in axes[count:]:
+    for place, spare in enumerate(axes[count:], count):
         spare.axis("off")
+        axes[place - columns].tick_params(labelbottom=True)  # the lowest of its column
     for ax in axes[:count]:
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)

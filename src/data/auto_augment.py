@@ -1,7 +1,8 @@
 """TrivialAugment and RandAugment for whole batches: every image gets its own operation and magnitude.
 
-The operations are those of torchvision's `AutoAugment` classes, computed on pixels in 0..255. Four passes
-compute them, each for those images of the batch that have drawn one of its operations.
+The operations are those of torchvision's `AutoAugment` classes, computed on pixels in 0..255. One differs:
+TrivialAugment shifts by up to the whole image, torchvision's by up to 32 pixels. Four passes compute them, each for
+those images of the batch that have drawn one of its operations.
 """
 
 import math

@@ -18,7 +18,8 @@ def torchvision_cifar(name: str, num_classes: int) -> nn.Module:
     network = get_model(name, weights=None, num_classes=num_classes)
     layers = [path for path, layer in network.named_modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d)]
     halving = [path for path in layers if network.get_submodule(path).stride in (2, (2, 2))][:HALVINGS]
-    if len(halving) < HALVINGS or halving[0] != layers[0]:
+    kernels = [network.get_submodule(path).kernel_size for path in halving]
+    if len(halving) < HALVINGS or halving[0] != layers[0] or (1, 1) in kernels:  # (1, 1): a branch beside another
         raise ValueError(f"name={name} does not begin with a convolution of stride 2, as ResNets do")
     for path in halving:
         layer = network.get_submodule(path)

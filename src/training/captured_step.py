@@ -1,6 +1,7 @@
 """A training step's kernels as a CUDA graph, which the GPU runs without waiting for Python."""
 
-from collections.abc import Callable, Hashable, Iterator
+import gc
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -10,7 +11,11 @@ from src.config import RunConfig
 from src.errors import UserError, first_line
 
 Step = Callable[..., tuple[Tensor, ...]]
-OWN = ("src.", "torch.nn.")  # modules whose networks and losses are known to be captured rightly
+KNOWN = (  # where the parts come from that are known to do the same in every step
+    *(f"src.models.{name}." for name in ("convnet", "speedrun", "resnet", "preact_resnet", "vgg", "torchvision_cifar")),
+    "src.data.augment.", "src.data.auto_augment.", "torchvision.transforms.",
+    "src.optim.muon.", "torch.optim.", "torch.nn.",
+)  # fmt: skip
 
 
 class CapturedStep:
@@ -22,6 +27,8 @@ class CapturedStep:
     """
 
     def __init__(self, step: Step) -> None:
+        gc.collect()  # an earlier run's graphs refer to themselves, and keep their memory until they are found
+        torch.cuda.empty_cache()
         self.step = step
         self.graphs: dict[Hashable, _Graph] = {}
         self.warm: set[Hashable] = set()
@@ -74,15 +81,26 @@ class _Graph:
 
 
 def can_capture(config: RunConfig, device: torch.device) -> bool:
-    """Whether the step is captured: as trainer.cuda_graph says, else for networks and losses of this project.
+    """Whether the step is captured: as trainer.cuda_graph says, else for parts of this project, PyTorch, torchvision.
 
-    Others may read numbers back, or do something else at each step, which a graph would repeat unchanged.
+    Others may read numbers back, replace the gradients, or do something else at each step, which a graph would repeat
+    unchanged.
     """
     if device.type != "cuda":
         return False
     if config.trainer.cuda_graph is not None:
         return config.trainer.cuda_graph
-    return all(str(node["_target_"]).startswith(OWN) for node in (config.model, config.loss))
+    parts = [config.model, config.loss, config.optimizer, config.augmentation if config.data.augment else {}]
+    return all(target.startswith(KNOWN) for target in _targets(parts))
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """Every _target_ in a part of the config."""
+    if isinstance(node, Mapping):
+        yield from (str(value) for key, value in node.items() if key == "_target_")
+    if isinstance(node, Mapping | list):
+        for inner in node.values() if isinstance(node, Mapping) else node:
+            yield from _targets(inner)
 
 
 def _shape_of(argument: Any) -> Hashable:

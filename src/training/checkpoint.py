@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 SHAPE = {
     "model": {str: Tensor},
-    "raw": ({str: Tensor}, None),
     "base": (str, None),
     "optimizer": {"state": dict, "param_groups": [dict]},
     "scheduler": dict,
@@ -35,7 +34,6 @@ SHAPE = {
     "batch": int,
     "step": int,
     "seconds": float,
-    "seconds_saving": float,
     "lr": float,
     "best_top1": (float, None),
     "best_epoch": int,
@@ -81,7 +79,7 @@ def restore(content: dict[str, Any], trainer: "Trainer") -> None:
     with _explained("network", trainer):
         trainer.evaluated.load_trained_state(content["model"])
         if trainer.ema:
-            trainer.classifier.load_trained_state(content["raw"])
+            trainer.classifier.load_trained_state(content.get("raw"))
             trainer.ema.n_averaged.fill_(content["step"])
     with _explained("optimizer", trainer):
         require_same_settings(content["optimizer"]["param_groups"], trainer.optimizer.param_groups)
@@ -93,7 +91,8 @@ def restore(content: dict[str, Any], trainer: "Trainer") -> None:
             trainer.scaler.load_state_dict(content["scaler"])
     trainer.meter.load_state_dict(content["meter"])
     for entry in fields(trainer.state):
-        setattr(trainer.state, entry.name, content[entry.name])
+        if entry.name in content:  # an older run's may lack some
+            setattr(trainer.state, entry.name, content[entry.name])
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

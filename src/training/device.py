@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,9 +114,11 @@ def _problem_of_gpu() -> str | None:
     if not torch.cuda.is_available():
         return "PyTorch finds no CUDA device here"
     capability, built = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
-    for name in built:
-        kind, _, digits = name.rstrip("af").partition("_")
-        version = int(digits[:-1]), int(digits[-1])
+    versions = [match for name in built if (match := re.match(r"(sm|compute)_(\d+)(\d)", name))]
+    if not versions:  # of AMD's GPUs: gfx942
+        return None
+    for kind, major, minor in (match.groups() for match in versions):
+        version = int(major), int(minor)
         # machine code runs on later GPUs of the same major version, PTX (compute) on all later ones
         if version <= capability and (kind == "compute" or version[0] == capability[0]):
             return None

@@ -61,6 +61,8 @@ def load_trained(run: str, checkpoint: str | None, device: str, trust: bool) -> 
     content = load_checkpoint(path)
     classes = Classes.from_saved(content["classes"], path)
     placement = choose_placement(replace(config.trainer, device=device, precision=_precision(config.trainer, device)))
+    if config.model.get("weights"):  # a file of pretrained weights: the checkpoint holds all that it needs
+        config.model["weights"] = None
     model = build_model(config, len(classes.names), placement)
     if config.init.freeze:
         load_base_weights(model, config.init)

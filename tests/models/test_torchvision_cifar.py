@@ -34,7 +34,7 @@ def test_resnets_begin_with_3x3_pixels_at_full_size():
     assert network.layer1(torch.zeros(1, 64, 32, 32)).shape[2:] == (32, 32)
 
 
-@pytest.mark.parametrize("name", ["vgg16", "convnext_tiny"])
+@pytest.mark.parametrize("name", ["vgg16", "convnext_tiny", "regnet_y_400mf"])
 def test_networks_that_begin_otherwise_are_refused(name):
     with pytest.raises(ValueError, match=f"name={name} does not begin with a convolution of stride 2"):
         torchvision_cifar(name, num_classes=10)

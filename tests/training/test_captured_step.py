@@ -18,12 +18,21 @@ CUDA, CPU = torch.device("cuda"), torch.device("cpu")
         (("model=speedrun", "augmentation=torchvision"), True),
         (("trainer.cuda_graph=false",), False),
         (("model._target_=torchvision.models.resnet18",), False),
+        (("model=resnet18", "augmentation=rand_augment", "optimizer=muon"), True),
         (("model._target_=torchvision.models.resnet18", "trainer.cuda_graph=true"), True),
     ],
 )
 def test_the_steps_of_this_projects_networks_are_captured_on_gpus(config_of, overrides, captured):
     config = config_of(*overrides)
     assert can_capture(config, CUDA) is captured and can_capture(config, CPU) is False
+
+
+def test_an_optimizer_or_augmentation_of_a_users_own_is_not_captured(config_of):
+    for change in (lambda c: c.optimizer, lambda c: c.loss, lambda c: c.augmentation["steps"][1]):
+        config = config_of("augmentation=cutout", "optimizer=sgd")
+        assert can_capture(config, CUDA)
+        change(config)["_target_"] = "mine.Own"
+        assert not can_capture(config, CUDA)
 
 
 @pytest.mark.gpu

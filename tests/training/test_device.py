@@ -51,6 +51,7 @@ def test_precisions_of_gpus_are_refused_on_a_cpu(precision):
         ((13, 0), ["sm_120", "compute_120"], True),  # PTX is compiled for later GPUs
         ((7, 0), ["sm_75", "sm_80", "compute_120"], False),
         ((10, 0), ["sm_90a", "sm_120"], False),
+        ((9, 4), ["gfx90a", "gfx942"], True),
     ],
 )
 def test_a_gpu_that_this_pytorch_was_not_built_for_is_not_used(monkeypatch, caplog, capability, built, runs):
