@@ -51,14 +51,14 @@ def verify_checksum(path: Path) -> None:
     lines = sums.read_text(errors="replace").splitlines()
     require(
         all(map(LINE.fullmatch, lines)),
-        f"{sums} is damaged, or was edited: it holds lines that no run writes; restore it, or remove it to take the "
-        "files as they are",
+        f"{sums} is damaged, or was edited: it holds lines that no run writes; restore it, or remove it to "
+        "read the files unchecked",
     )
     expected = {line[66:]: line[:64] for line in lines}
     if path.name in expected and expected[path.name] != _digest(path):
         raise UserError(
             f"{path} is damaged, or was edited: it differs from its checksum in {sums}; restore the file, or remove "
-            f"{NAME} to take it as it is."
+            f"{NAME} to read it unchecked."
         )
 
 

@@ -17,7 +17,7 @@ from torchvision.utils import make_grid
 from src.calibration import Reliability
 from src.data.dataset import Classes, LabeledImages
 from src.files import write_atomically
-from src.loggers.base import Row
+from src.loggers.logger import Row
 from src.metrics import most_confused
 
 # Colours that colour-blind people tell apart, and that differ in lightness when printed: Okabe and Ito (2008).

@@ -9,8 +9,8 @@ from typing import Any
 from src.checksums import verify_checksum
 from src.config import RunConfig
 from src.errors import UserError, require
-from src.loggers.base import Row
 from src.loggers.history_csv import read_history
+from src.loggers.logger import Row
 from src.result import Status
 from src.run_dir import RunDir
 

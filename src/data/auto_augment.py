@@ -18,7 +18,7 @@ WARPS = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 BLENDS = ("brightness", "color", "contrast", "sharpness")
 LEVELS = ("posterize", "solarize", "autocontrast")
 OPERATIONS = ("identity", *WARPS, *BLENDS, *LEVELS, "equalize")
-SIGNED = (*WARPS, *BLENDS)
+SIGNED = (*WARPS, *BLENDS)  # they follow "identity" in OPERATIONS
 BINS = 31  # strengths of an operation
 GRAY = (0.2989, 0.587, 0.114)  # weights of red, green and blue (ITU-R 601-2)
 
@@ -31,9 +31,13 @@ RANDOM = {"shear": 0.3, "translate": 150.0 / 331.0, "rotate": 30.0, "posterize":
 class TrivialAugment(Augmentation):
     """One operation for each image, with a random strength (Müller & Hutter 2021, "TrivialAugment", wide)."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = magnitude_table(TRIVIAL)
+
     def draw(self, generator: Generator, n: int) -> tuple[Tensor, ...]:
         strength = torch.randint(0, BINS, (n,), generator=generator, device=generator.device)
-        return draw_operation(generator, strength, TRIVIAL)
+        return draw_operation(generator, strength, self.table)
 
     def forward(self, images: Tensor, params: tuple[Tensor, ...]) -> Tensor:
         return apply_operation((images * 255).round(), *params) / 255
@@ -49,11 +53,11 @@ class RandAugment(Augmentation):
         super().__init__()
         check_range("num_ops", num_ops, 1, math.inf)
         check_range("strength", strength, 0, BINS - 1)
-        self.num_ops, self.strength = num_ops, strength
+        self.num_ops, self.strength, self.table = num_ops, strength, magnitude_table(RANDOM)
 
     def draw(self, generator: Generator, n: int) -> tuple[tuple[Tensor, ...], ...]:
         strength = torch.full((n,), self.strength, device=generator.device)
-        return tuple(draw_operation(generator, strength, RANDOM) for _ in range(self.num_ops))
+        return tuple(draw_operation(generator, strength, self.table) for _ in range(self.num_ops))
 
     def forward(self, images: Tensor, params: tuple[tuple[Tensor, ...], ...]) -> Tensor:
         pixels = (images * 255).round()
@@ -62,14 +66,22 @@ class RandAugment(Augmentation):
         return pixels / 255
 
 
-def draw_operation(generator: Generator, strength: Tensor, largest: dict[str, float]) -> tuple[Tensor, Tensor]:
-    """(operation, magnitude): (n,) int64, numbers of OPERATIONS, and (n,) float, for `strength` (n,) in 0..30."""
+def draw_operation(generator: Generator, strength: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+    """(operation, magnitude): (n,) int64, indices into OPERATIONS, and (n,) float.
+
+    `strength` (n,) int64 in 0..30; `table` (14, 31) float: the magnitude of each operation and strength.
+    """
     device = generator.device
     operation = torch.randint(0, len(OPERATIONS), strength.shape, generator=generator, device=device)
     sign = torch.randint(0, 2, strength.shape, generator=generator, device=device) * 2.0 - 1.0
-    is_signed = torch.tensor([name in SIGNED for name in OPERATIONS], device=device)[operation]
-    magnitude = torch.stack([magnitudes(name, largest) for name in OPERATIONS]).to(device)[operation, strength]
+    magnitude = table.to(device)[operation, strength]
+    is_signed = (operation >= 1) & (operation <= len(SIGNED))
     return operation, torch.where(is_signed, sign * magnitude, magnitude)
+
+
+def magnitude_table(largest: dict[str, float]) -> Tensor:
+    """(14, 31) float: `magnitudes` of all operations."""
+    return torch.stack([magnitudes(name, largest) for name in OPERATIONS])
 
 
 def magnitudes(name: str, largest: dict[str, float]) -> Tensor:
@@ -84,7 +96,7 @@ def magnitudes(name: str, largest: dict[str, float]) -> Tensor:
 def apply_operation(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
     """(N, 3, H, W) float of whole numbers in 0..255; `operation` and `magnitude` (N,) of each image."""
     n = len(pixels)
-    pixels = F.pad(pixels, (0, 0, 0, 0, 0, 0, 0, 1))  # one image more, which receives what is computed in vain
+    pixels = F.pad(pixels, (0, 0, 0, 0, 0, 0, 0, 1))  # an extra image that receives unused results
     for names, function in PASSES.items():
         chosen = torch.stack([_is(operation, name) for name in names]).any(dim=0)
         index = chosen.float().topk(capacity(n, len(names))).indices
@@ -96,15 +108,15 @@ def apply_operation(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Ten
 def capacity(n: int, operations: int) -> int:
     """How many of `n` images may draw one of `operations`: the mean and six standard deviations.
 
-    A fixed number, so that the batch compiles and no step waits for the GPU. In the unlikely case of more the last
-    ones stay as they are.
+    The number is fixed, so that the batch compiles and no step waits for the GPU. If more images draw one, the surplus
+    is not augmented; at six standard deviations this is rare.
     """
     share = operations / len(OPERATIONS)
     return min(n, 1 + math.ceil(n * share + 6 * math.sqrt(n * share * (1 - share))))
 
 
 def warp_nearest(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
-    """Each output pixel is the one nearest to the place that `warp_matrix` says, black outside."""
+    """Nearest-neighbor resampling by `warp_matrix`; black outside the image."""
     height, width = pixels.shape[2:]
     row_x, row_y = warp_matrix(operation, magnitude, height, width).unbind(1)
     matrix = torch.stack((row_x / (width / 2), row_y / (height / 2)), dim=1)  # to coordinates in [-1, 1]
@@ -126,7 +138,7 @@ def warp_matrix(operation: Tensor, magnitude: Tensor, height: int, width: int) -
 
 
 def blend(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
-    """Moves away from another image, or towards it: black, gray, the mean gray or the smoothed image."""
+    """Brightness, color, contrast, sharpness: extrapolates from black, gray, mean gray or the smoothed image."""
     is_color, is_contrast, is_sharpness = (_per_image(_is(operation, name)) for name in BLENDS[1:])
     red, green, blue = pixels.unbind(1)
     gray = (GRAY[0] * red + GRAY[1] * green + GRAY[2] * blue).floor().unsqueeze(1)
@@ -136,7 +148,7 @@ def blend(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
 
 
 def smooth(pixels: Tensor) -> Tensor:
-    """Means of 3x3 pixels, the middle one five times; the pixels at the border stay as they are."""
+    """Weighted means of 3x3 pixels: weight 5 for the center, 1 for the others. Border pixels are not changed."""
     rows = pixels[:, :, :-2] + pixels[:, :, 1:-1] + pixels[:, :, 2:]
     sums = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
     result = pixels.clone()
@@ -145,7 +157,7 @@ def smooth(pixels: Tensor) -> Tensor:
 
 
 def change_levels(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
-    """Posterize: fewer bits; solarize: values from a threshold on inverted; autocontrast: channels from 0 to 255."""
+    """Posterize drops bits, solarize inverts values above a threshold, autocontrast stretches channels to 0..255."""
     is_posterize, is_solarize, is_autocontrast = (_per_image(_is(operation, name)) for name in LEVELS)
     low, high = pixels.amin(dim=(2, 3), keepdim=True), pixels.amax(dim=(2, 3), keepdim=True)
     step = torch.where(is_posterize, _per_image(2.0**magnitude), 1)
@@ -158,7 +170,7 @@ def change_levels(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tenso
 
 
 def equalize(pixels: Tensor, _operation: Tensor, _magnitude: Tensor) -> Tensor:
-    """All values about equally often in each channel; a channel of too few values stays as it is."""
+    """Histogram equalization of each channel; a channel with too few values is not changed."""
     values = pixels.flatten(2).long()
     count = torch.zeros(*values.shape[:2], 256, device=pixels.device)
     count = count.scatter_add(2, values, torch.ones_like(values, dtype=count.dtype))

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from src.formatting import duration, percent
-from src.loggers.base import Logger, Row, RunStart
+from src.loggers.logger import Logger, Row, RunStart
 
 log = logging.getLogger("cifarlab")
 console = Console(highlight=False, markup=False, soft_wrap=True)

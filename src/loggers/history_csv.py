@@ -9,7 +9,7 @@ from pathlib import Path
 from src.checksums import verify_checksum
 from src.errors import UserError
 from src.files import read_text, write_text
-from src.loggers.base import Logger, Row, RunStart
+from src.loggers.logger import Logger, Row, RunStart
 
 COLUMNS = (
     "epoch",  # completed, from 1

@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from src.config import GROUPS, TYPED_NODES
-from src.loggers.base import Logger, Row, RunStart
+from src.loggers.logger import Logger, Row, RunStart
 from src.metrics import Metrics
 from src.plots import image_grid
 

@@ -3,7 +3,7 @@
 from torch import nn
 from torchvision.models import get_model
 
-HALVINGS = 2  # that are left out: of 32 pixels an unchanged ResNet leaves 8 before its first block
+HALVINGS = 2  # left out; an unchanged ResNet reduces 32 pixels to 8 before its first block
 
 
 def torchvision_cifar(name: str, num_classes: int) -> nn.Module:
@@ -19,7 +19,7 @@ def torchvision_cifar(name: str, num_classes: int) -> nn.Module:
     layers = [path for path, layer in network.named_modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d)]
     halving = [path for path in layers if network.get_submodule(path).stride in (2, (2, 2))][:HALVINGS]
     kernels = [network.get_submodule(path).kernel_size for path in halving]
-    if len(halving) < HALVINGS or halving[0] != layers[0] or (1, 1) in kernels:  # (1, 1): a branch beside another
+    if len(halving) < HALVINGS or halving[0] != layers[0] or (1, 1) in kernels:  # 1x1: a parallel branch
         raise ValueError(f"name={name} does not begin with a convolution of stride 2, as ResNets do")
     for path in halving:
         layer = network.get_submodule(path)
@@ -28,7 +28,7 @@ def torchvision_cifar(name: str, num_classes: int) -> nn.Module:
 
 
 def _keep_size(layer: nn.Conv2d) -> nn.Conv2d:
-    """The convolution with stride 1, of 3x3 pixels; a larger one is drawn anew."""
+    """A 3x3 convolution with stride 1: the layer itself, or a new one in place of a larger kernel."""
     if layer.kernel_size == (3, 3):
         layer.stride = (1, 1)
         return layer

@@ -12,7 +12,7 @@ from src import plots
 from src.calibration import Reliability, measure_reliability
 from src.data.split import Splits
 from src.files import write_text
-from src.loggers.base import Row
+from src.loggers.logger import Row
 from src.metrics import confusion_matrix, per_class
 from src.predictions import Predictions, save_predictions
 from src.run_dir import RunDir

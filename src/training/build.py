@@ -15,7 +15,7 @@ from src.data.dataset import ImageDataset, LabeledImages, fingerprint
 from src.data.loader import BatchPlan, DeviceLoader, PerImageLoader
 from src.data.split import Splits
 from src.errors import UserError, require
-from src.loggers.base import Logger
+from src.loggers.logger import Logger
 from src.optim.build import parameter_groups
 from src.targets import build, call
 from src.training.device import Placement
@@ -173,7 +173,7 @@ def build_loggers(config: RunConfig) -> list[Logger]:
     loggers = [build(node, f"logger.{name}") for name, node in config.logger.items()]
     for name, logger in zip(config.logger, loggers, strict=True):
         kind = type(logger).__name__
-        require(isinstance(logger, Logger), f"logger.{name} is a {kind}, not a subclass of src.loggers.base.Logger")
+        require(isinstance(logger, Logger), f"logger.{name} is a {kind}, not a subclass of src.loggers.logger.Logger")
     return loggers
 
 

@@ -11,7 +11,7 @@ from src.config import RunConfig
 from src.errors import UserError, first_line
 
 Step = Callable[..., tuple[Tensor, ...]]
-KNOWN = (  # where the parts come from that are known to do the same in every step
+KNOWN = (  # modules whose classes are known to do the same in every step
     *(f"src.models.{name}." for name in ("convnet", "speedrun", "resnet", "preact_resnet", "vgg", "torchvision_cifar")),
     "src.data.augment.", "src.data.auto_augment.", "torchvision.transforms.",
     "src.optim.muon.", "torch.optim.", "torch.nn.",
@@ -19,7 +19,7 @@ KNOWN = (  # where the parts come from that are known to do the same in every st
 
 
 class CapturedStep:
-    """Calls `step`, from the second call with inputs of the same shapes on by replaying its CUDA graph.
+    """Calls `step` once for each shape of inputs, and replays its CUDA graph from the second call on.
 
     A graph repeats the same kernels on the same memory: `step` must return tensors on the GPU, read no number back, and
     find the gradients that it adds to where they were (`zero_grad(set_to_none=False)`). The next call overwrites the
@@ -27,7 +27,7 @@ class CapturedStep:
     """
 
     def __init__(self, step: Step) -> None:
-        gc.collect()  # an earlier run's graphs refer to themselves, and keep their memory until they are found
+        gc.collect()  # frees the graphs of an earlier run, which are reference cycles
         torch.cuda.empty_cache()
         self.step = step
         self.graphs: dict[Hashable, _Graph] = {}
@@ -45,7 +45,7 @@ class CapturedStep:
         return self.graphs[key].replay(arguments)
 
     def _warm_up(self, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
-        """Calls `step` itself: cuDNN chooses its kernels. On another stream, for so are graphs captured."""
+        """Calls `step` itself, on a side stream as PyTorch's notes on CUDA graphs require; cuDNN chooses kernels."""
         present = torch.cuda.current_stream()
         self.stream.wait_stream(present)
         with torch.cuda.stream(self.stream):

@@ -91,7 +91,7 @@ def restore(content: dict[str, Any], trainer: "Trainer") -> None:
             trainer.scaler.load_state_dict(content["scaler"])
     trainer.meter.load_state_dict(content["meter"])
     for entry in fields(trainer.state):
-        if entry.name in content:  # an older run's may lack some
+        if entry.name in content:  # checkpoints of older versions lack some
             setattr(trainer.state, entry.name, content[entry.name])
 
 

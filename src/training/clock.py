@@ -1,4 +1,4 @@
-"""When a run logs and saves: often enough to lose little, seldom enough to cost little."""
+"""When a run logs and saves."""
 
 import time
 
@@ -26,7 +26,7 @@ class Clock:
         self.logged = time.perf_counter()
 
     def note_save(self) -> float:
-        """To be called after a save that began at the last tick; the seconds that it took."""
+        """Notes the end of a save that began at the last tick; returns its seconds."""
         self.saved = time.perf_counter()
         self.save_seconds = self.saved - self.ticked
         return self.save_seconds
@@ -37,5 +37,5 @@ class Clock:
 
     @property
     def save_pays(self) -> bool:
-        """Whether a save as long as the last one would take no more than SAVE_SHARE of the time since then."""
+        """Whether the last save took at most SAVE_SHARE of the time that has passed since."""
         return time.perf_counter() - self.saved >= self.save_seconds / SAVE_SHARE

@@ -8,7 +8,7 @@ from typing import Any
 
 from src.config import RunConfig
 from src.errors import Interrupted, UserError, explain_os_error
-from src.loggers.base import Logger, RunStart, notify
+from src.loggers.logger import Logger, RunStart, notify
 from src.overrides import exact_command
 from src.result import Status
 from src.run_dir import RunDir

@@ -8,7 +8,7 @@ from src.checksums import write_checksums
 from src.config import RunConfig
 from src.data.split import Splits
 from src.files import write_text
-from src.loggers.base import RunStart
+from src.loggers.logger import RunStart
 from src.models.summary import Summary, summarize
 from src.result import Status, StopReason
 from src.run_dir import RunDir

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from src.loggers.base import Row
+from src.loggers.logger import Row
 
 
 @dataclass

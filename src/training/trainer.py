@@ -10,7 +10,7 @@ from src.config import RunConfig
 from src.data.rng import AUGMENTATION, DROPOUT, derive_seed, make_generator
 from src.data.split import Splits
 from src.errors import Interrupted, UserError
-from src.loggers.base import Logger, Row, notify
+from src.loggers.logger import Logger, Row, notify
 from src.metrics import Metrics, measure
 from src.result import StopReason
 from src.run_dir import RunDir
@@ -78,7 +78,7 @@ class Trainer:
         Raises Interrupted after a signal, with everything saved, and UserError for a loss that is not finite.
         """
         self.clock.start()
-        self.saved_at = self.state.epoch, self.state.batch  # where this run comes from a checkpoint
+        self.saved_at = self.state.epoch, self.state.batch  # a resumed run begins with a saved state
         if self.state.step == 0:
             self.save("last")
         reason = self.train_epochs(pause_at)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from src.data.augment import Augmentation
 from src.data.dataset import Classes, ImageDataset, LabeledImages
-from src.loggers.base import Logger
+from src.loggers.logger import Logger
 from tests.quick import draw_images
 
 ONE = 1  # no function

@@ -6,7 +6,7 @@ import torch
 from tensorboard.summary.writer.event_file_writer import AtomicCounter
 
 from src.config import parse_config
-from src.loggers.base import Row, RunStart
+from src.loggers.logger import Row, RunStart
 from tests.conftest import compose_fast, create_in
 
 

@@ -12,7 +12,7 @@ from tensorboard.summary.writer.event_file_writer import AtomicCounter
 
 from src.config import RunConfig
 from src.data.synthetic import synthetic
-from src.loggers.base import Logger
+from src.loggers.logger import Logger
 from src.run_dir import RunDir
 from src.training import artifacts
 from src.training.build import build_model, build_preprocess, load_splits

@@ -2,9 +2,9 @@ import inspect
 
 import pytest
 
-from src.loggers.base import Logger
 from src.loggers.console import ConsoleLogger
 from src.loggers.history_csv import HistoryCsvLogger
+from src.loggers.logger import Logger
 from src.loggers.tensorboard import TensorBoardLogger
 from tests.loggers.conftest import row
 
