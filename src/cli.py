@@ -177,23 +177,23 @@ def register_resolvers() -> None:
 def run_folder(resume: str | None, model: str, experiment: str | None) -> str:
     """outputs/2026-11-23_21-30-01_deep_3fa9, or the folder of the run to resume."""
     if resume is None:
-        return f"outputs/{_now()}_{(experiment or model).replace('/', '-')}_{secrets.token_hex(2)}"
+        return f"outputs/{_now()}_{(experiment or model).replace('/', '-')}_{secrets.token_hex(3)}"
     return str(find_run(resume, "resume").path)
 
 
 def sweep_folder() -> str:
     """outputs/2026-11-23_21-30-01_sweep_3fa9, which holds the folders of its jobs."""
-    return f"outputs/{_now()}_sweep_{secrets.token_hex(2)}"
+    return f"outputs/{_now()}_sweep_{secrets.token_hex(3)}"
 
 
 def report_folder() -> str:
     """outputs/2026-11-23_21-30-01_report_3fa9."""
-    return f"outputs/{_now()}_report_{secrets.token_hex(2)}"
+    return f"outputs/{_now()}_report_{secrets.token_hex(3)}"
 
 
 def compare_folder() -> str:
     """outputs/2026-11-23_21-30-01_compare_3fa9."""
-    return f"outputs/{_now()}_compare_{secrets.token_hex(2)}"
+    return f"outputs/{_now()}_compare_{secrets.token_hex(3)}"
 
 
 def jobs_at_once() -> int:
@@ -253,7 +253,8 @@ def _message(error: BaseException) -> str:
     """The error's text on one line, without the lines in which OmegaConf and Hydra say where it happened."""
     lines = [line.strip() for line in str(error).splitlines()]
     aside = ("full_key:", "object_type=", "reference_type=", "See https://")
-    return " ".join(line for line in lines if line and not line.startswith(aside)).rstrip(".")
+    text = " ".join(line for line in lines if line and not line.startswith(aside)).rstrip(".")
+    return text.replace("is incompatible with type hint 'Union[int, float]'", "is not a number")
 
 
 def _unknown_key(key: str, name: str) -> str:

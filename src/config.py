@@ -76,7 +76,7 @@ class DataConfig:
 
 @dataclass
 class TrainerConfig:
-    epochs: int = 120  # length of the run
+    epochs: int | float = 120  # length of the run; 8.75: the ninth epoch ends after three quarters of its batches
     device: str = "auto"  # auto: cuda where there is one, else cpu
     precision: str = (
         "auto"  # auto: bf16 on GPUs (fp16 on old ones), fp32 on CPUs; bf16_if_supported, fp32, tf32, bf16, fp16
@@ -86,6 +86,10 @@ class TrainerConfig:
     cuda_graph: bool | None = None  # replay each step on a GPU without Python; null: unless a part of it is your own
     label_smoothing: float = 0.0  # of the cross-entropy (conf/loss/cross_entropy.yaml)
     ema_decay: float | None = None  # 0.999: evaluate a moving average of the weights; null: the weights themselves
+    swa_start: float | None = None  # 0.75: evaluate the mean of the weights over the steps of the last quarter (SWA)
+    sam_rho: float | None = None  # 0.05: step by the gradient at the worst point this far away (SAM); twice the time
+    sam_adaptive: bool = False  # distances relative to the size of each weight (ASAM); its sam_rho is larger: 0.5 to 2
+    deterministic: bool = False  # algorithms whose result is the same each time, on a GPU too; slower
     decay_norms_and_biases: bool = True  # false: weight decay only for weights of two or more dimensions
     tta_flip: bool = False  # also evaluate with the logits of each image and its mirror image averaged
     grad_clip_norm: float | None = None  # upper bound of the gradient's norm; null: none
@@ -96,13 +100,25 @@ class TrainerConfig:
     checkpoint_minutes: float = 10.0  # also save within epochs, this often
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 1, f"trainer.epochs={self.epochs} must be at least 1")
+        require(self.epochs > 0, f"trainer.epochs={self.epochs} must be above 0")
         require_choice("trainer.device", self.device, DEVICES)
         require_choice("trainer.precision", self.precision, PRECISIONS)
         require_choice("trainer.memory_format", self.memory_format, MEMORY_FORMATS)
         smoothing, steps, stages = self.label_smoothing, self.grad_accumulation_steps, self.progressive_resizing
         require(
             self.ema_decay is None or 0 < self.ema_decay < 1, f"trainer.ema_decay={self.ema_decay} must lie in (0, 1)"
+        )
+        require(
+            self.swa_start is None or 0 < self.swa_start < 1, f"trainer.swa_start={self.swa_start} must lie in (0, 1)"
+        )
+        require(
+            self.ema_decay is None or self.swa_start is None,
+            f"trainer.ema_decay={self.ema_decay} and trainer.swa_start={self.swa_start} are two averages of the "
+            "weights, of which one is evaluated; leave one out",
+        )
+        require(
+            bool(self.sam_rho) or not self.sam_adaptive,
+            "trainer.sam_adaptive=true does nothing without trainer.sam_rho; set that",
         )
         require(0 <= smoothing < 1, f"trainer.label_smoothing={smoothing} must lie in [0, 1)")
         require(steps >= 1, f"trainer.grad_accumulation_steps={steps} must be at least 1")
@@ -113,7 +129,7 @@ class TrainerConfig:
             f"trainer.progressive_resizing={stages} must be pairs of a share of the run, between 0 and 1 and rising, "
             "and a size of at least 2 whole pixels: [[0.15,20],[0.5,24]]",
         )
-        for name in ("grad_clip_norm", "patience", "max_minutes"):
+        for name in ("grad_clip_norm", "patience", "max_minutes", "sam_rho"):
             value = getattr(self, name)
             require(value is None or value > 0, f"trainer.{name}={value} must be above 0, or null for none")
         require(self.checkpoint_minutes > 0, f"trainer.checkpoint_minutes={self.checkpoint_minutes} must be above 0")

@@ -38,6 +38,12 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
         raise ValueError(f"{name}={value} must lie in [{low}, {high}]")
 
 
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raises ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name}={value} is not one of {', '.join(choices)}")
+
+
 def _check_one_of(value: Any, shapes: tuple[Shape, ...], name: str, place: str) -> None:
     problems = []
     for shape in shapes:

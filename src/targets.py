@@ -127,8 +127,16 @@ def is_device_failure(error: BaseException) -> bool:
     return out_of_memory or isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError)
 
 
+def without_determinism(error: BaseException) -> str | None:
+    """What PyTorch refuses to compute with trainer.deterministic=true; None for other errors."""
+    operation, refused, _ = str(error).partition(" does not have a deterministic implementation")
+    return f"{operation.split()[-1]}, which has no deterministic implementation" if refused else None
+
+
 def _refused(node: Mapping[str, Any], name: str, cause: BaseException) -> UserError:
     reason = " ".join(str(cause).split()).rstrip(".")
     if not isinstance(cause, ValueError):  # a KeyError says no more than the key
         reason = f"{type(cause).__name__}: {reason}"
+    if operation := without_determinism(cause):
+        return UserError(f"{name} ({node['_target_']}) calls {operation}; use trainer.deterministic=false.")
     return UserError(f"{name} ({node['_target_']}) refuses its settings: {reason}.")

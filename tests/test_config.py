@@ -78,7 +78,10 @@ def test_behind_the_check_there_are_plain_values(parsed):
         (DataConfig, "mean", [0.5], "data.mean=[0.5] must hold three numbers"),
         (DataConfig, "limit", 0, "data.limit=0 must be at least 1"),
         (DataConfig, "workers", -1, "data.workers=-1 must not be negative"),
-        (TrainerConfig, "epochs", 0, "trainer.epochs=0 must be at least 1"),
+        (TrainerConfig, "epochs", 0, "trainer.epochs=0 must be above 0"),
+        (TrainerConfig, "swa_start", 1.0, "trainer.swa_start=1.0 must lie in (0, 1)"),
+        (TrainerConfig, "sam_rho", 0.0, "trainer.sam_rho=0.0 must be above 0"),
+        (TrainerConfig, "sam_adaptive", True, "trainer.sam_adaptive=true does nothing without trainer.sam_rho"),
         (TrainerConfig, "device", "tpu", "trainer.device=tpu is not one of auto, cpu, cuda"),
         (TrainerConfig, "memory_format", "rows", "trainer.memory_format=rows is not one of auto, channels_last"),
         (

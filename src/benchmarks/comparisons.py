@@ -23,7 +23,7 @@ from src.training.build import build_preprocess, load_splits
 from src.training.device import choose_placement
 from src.training.run import run
 
-NEVER = 1e9  # minutes
+NEVER = 1e9  # minutes, epochs
 MAX_IMAGES = 50_000  # in one round: a GPU's bare step takes more in a few seconds than a DataLoader can bring
 
 
@@ -79,7 +79,8 @@ def compare_pipeline(config: RunConfig, experiment: str, rounds: int, seconds: f
 
 def _compare_epochs(config: RunConfig, what: str, baseline: Baseline, rounds: int, seconds: float) -> Comparison:
     """Epochs of both, at full size, on as many images as the bare step takes in `seconds`."""
-    config = replace(config, trainer=replace(config.trainer, progressive_resizing=[], checkpoint_minutes=NEVER))
+    endless = replace(config.trainer, progressive_resizing=[], checkpoint_minutes=NEVER, epochs=NEVER)
+    config = replace(config, trainer=endless)
     placement = choose_placement(config.trainer)
     splits, size = load_splits(config), config.data.batch_size
     probe = bare_epoch(config, _with_images(splits, 3 * size), placement)

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from src.shapes import check_range
+from src.shapes import check_choice, check_range
 
 
 class Augmentation(nn.Module):
@@ -97,12 +97,16 @@ class Affine(Augmentation):
 
 
 class CropFlip(Augmentation):
-    """Shifts by up to `pixels` whole pixels each way, black outside, then a flip: CIFAR's usual pad-and-crop."""
+    """Shifts by up to `pixels` whole pixels each way, then a flip: CIFAR's usual pad-and-crop.
 
-    def __init__(self, pixels: int, flip: str) -> None:
+    `padding`: what lies outside the image: "zeros", black, or "reflect", its mirror image without the edge.
+    """
+
+    def __init__(self, pixels: int, flip: str, padding: str = "zeros") -> None:
         super().__init__()
         check_range("pixels", pixels, 0, math.inf)
-        self.pixels, self.flip = pixels, _check_flip(flip)
+        check_choice("padding", padding, ("zeros", "reflect"))
+        self.pixels, self.flip, self.padding = pixels, _check_flip(flip), padding
 
     def draw(self, generator: Generator, n: int) -> tuple[Tensor, ...]:
         shift = torch.randint(-self.pixels, self.pixels + 1, (2, n), generator=generator, device=generator.device)
@@ -113,7 +117,7 @@ class CropFlip(Augmentation):
         height, width = images.shape[2:]
         zero, one = torch.zeros_like(sign), torch.ones_like(sign)
         rows = (sign, zero, 2 * shift_x / width, zero, one, 2 * shift_y / height)
-        return warp(images, torch.stack(rows, dim=1).view(-1, 2, 3), mode="nearest", padding="zeros")
+        return warp(images, torch.stack(rows, dim=1).view(-1, 2, 3), mode="nearest", padding=self.padding)
 
 
 class Cutout(Augmentation):
@@ -177,6 +181,7 @@ class CutMix(Augmentation):
 def warp(images: Tensor, matrix: Tensor, mode: str, padding: str) -> Tensor:
     """Resamples `images`: output pixel (x, y) is read at `matrix` (N, 2, 3) @ (x, y, 1), coordinates in [-1, 1].
 
+    `mode` and `padding` are those of `F.grid_sample`; `padding` may also be "reflect", see `CropFlip`.
     The grid is the sum of a row and a column: `F.affine_grid`, a product of matrices, is many times slower on a CPU.
     """
     height, width = images.shape[2:]
@@ -184,7 +189,15 @@ def warp(images: Tensor, matrix: Tensor, mode: str, padding: str) -> Tensor:
     y = torch.linspace(1 / height - 1, 1 - 1 / height, height, device=images.device)
     by_x, by_y, offset = matrix.unsqueeze(-1).unbind(2)
     grid = (by_x * x).unsqueeze(-2) + (by_y * y + offset).unsqueeze(-1)  # (N, 2, H, W)
+    if padding == "reflect":
+        grid, padding = torch.stack([_reflect(grid[:, 0], width), _reflect(grid[:, 1], height)], dim=1), "border"
     return F.grid_sample(images, grid.permute(0, 2, 3, 1), mode=mode, padding_mode=padding, align_corners=False)
+
+
+def _reflect(position: Tensor, size: int) -> Tensor:
+    """Coordinates in [-1, 1] along `size` pixels; those beyond the center of an outer pixel are mirrored at it."""
+    outer = 1 - 1 / size
+    return outer - (outer - ((position + outer).abs() - outer)).abs()
 
 
 def box_mask(x: Tensor, y: Tensor, height: Tensor, width: Tensor, rows: int, columns: int) -> Tensor:
@@ -202,8 +215,7 @@ def mix_labels(labels: Tensor, share: Tensor, partner: Tensor, num_classes: int)
 
 
 def _check_flip(flip: str) -> str:
-    if flip not in ("random", "alternate", "none"):
-        raise ValueError(f"flip={flip} is not one of random, alternate, none")
+    check_choice("flip", flip, ("random", "alternate", "none"))
     return flip
 
 

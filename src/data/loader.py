@@ -24,11 +24,13 @@ class BatchPlan:
     """How the images of an epoch are cut into batches, and batches into accumulation groups, one optimizer step each.
 
     The last batch and the last group may be smaller. `drop_last` leaves out such a batch: a compiled step has one size.
+    Of `epochs` = 8.75 the ninth epoch ends after three quarters of its steps, rounded.
     """
 
     num_images: int
     batch_size: int
     seed: int
+    epochs: float = math.inf
     drop_last: bool = False
     grad_accumulation_steps: int = 1
 
@@ -51,6 +53,11 @@ class BatchPlan:
         """Optimizer steps per epoch."""
         return math.ceil(len(self) / self.grad_accumulation_steps)
 
+    def batches_in(self, epoch: int) -> int:
+        """Batches in epoch number `epoch`, from 0: all but those after the end of the last optimizer step."""
+        share = min(self.epochs - epoch, 1.0)
+        return min(round(share * self.num_steps) * self.grad_accumulation_steps, len(self))
+
     def ends_group(self, batches_done: int) -> bool:
         """Whether the optimizer steps once `batches_done` batches of the epoch are done."""
         return batches_done % self.grad_accumulation_steps == 0 or batches_done == len(self)
@@ -63,7 +70,7 @@ class BatchPlan:
     def indices(self, epoch: int, device: torch.device | str = "cpu") -> Sequence[Tensor]:
         """(n,) int64 on `device` for each batch of the epoch; drawn on the CPU, so equal on all devices."""
         order = torch.randperm(self.num_images, generator=make_generator(self.seed, epoch, 0, ORDER)).to(device)
-        return order[: sum(self.sizes)].split(self.sizes)
+        return order[: sum(self.sizes)].split(self.sizes)[: self.batches_in(epoch)]
 
 
 class DeviceLoader:

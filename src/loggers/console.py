@@ -1,6 +1,7 @@
 """The run as a person sees it: one aligned row per epoch and, on a terminal, a bar within the epoch."""
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -45,7 +46,7 @@ class ConsoleHandler(logging.Handler):
 
 class ConsoleLogger(Logger):
     def on_run_start(self, run: RunStart) -> None:
-        self.run, self.epochs = run, run.config.trainer.epochs
+        self.run, self.epochs = run, math.ceil(run.config.trainer.epochs)
         self.columns = columns_that_fit(console.width if console.is_terminal else None)
         self.first_log: tuple[float, float] | None = None  # time in seconds, share of the run's time before it
         self.cost_told = False
@@ -109,7 +110,7 @@ class ConsoleLogger(Logger):
 
     def _time_share(self, epoch: int, batch: int = 0) -> float:
         """The share of the run's time that is over after `epoch` epochs and `batch` batches of the next."""
-        return self.run.time_share((epoch + batch / self.run.num_batches) / self.epochs)
+        return self.run.time_share((epoch + batch / self.run.num_batches) / self.run.config.trainer.epochs)
 
     def _line(self, cells: Mapping[str, str]) -> str:
         return "  ".join(f"{cells[name]:>{WIDTHS[name]}}" for name in self.columns)

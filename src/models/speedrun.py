@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from src.models.init import dirac_
+from src.shapes import check_choice
 
 warnings.filterwarnings("ignore", "Using padding='same'")  # says that 2x2 kernels need a padded copy of their input
 
@@ -24,12 +25,20 @@ class SpeedrunNet(nn.Module):
             `whitening_filters`. False: it is trained from a random start.
         dirac: the groups' convolutions start as the identity (`dirac_`).
         logit_scale: factor on the logits.
+        silu_of: the end of a group, "pair": x + silu(pair(x)), or "sum": silu(x + pair(x)).
     """
 
     def __init__(
-        self, widths: Sequence[int], whitening: bool, dirac: bool, logit_scale: float, num_classes: int
+        self,
+        widths: Sequence[int],
+        whitening: bool,
+        dirac: bool,
+        logit_scale: float,
+        num_classes: int,
+        silu_of: str = "sum",
     ) -> None:
         super().__init__()
+        check_choice("silu_of", silu_of, ("pair", "sum"))
         if len(widths) != 3 or min(widths) < 4:
             raise ValueError(f"widths={list(widths)} must hold three numbers of channels, at least 4 each")
         first, second, third = widths
@@ -37,9 +46,9 @@ class SpeedrunNet(nn.Module):
         self.features = nn.Sequential(
             nn.Conv2d(3, 24, 2, bias=False).requires_grad_(not whitening),
             nn.SiLU(),
-            Group(24, first, inner=first, kernels=(3, 1, 1)),
-            Group(first, second, inner=3 * second // 4, kernels=(3, 3, 1)),
-            Group(second, third, inner=2 * third // 3, kernels=(2, 3, 3)),
+            Group(24, first, inner=first, kernels=(3, 1, 1), silu_of=silu_of),
+            Group(first, second, inner=3 * second // 4, kernels=(3, 3, 1), silu_of=silu_of),
+            Group(second, third, inner=2 * third // 3, kernels=(2, 3, 3), silu_of=silu_of),
         )
         self.head = nn.Linear(third, num_classes, bias=False)
         if dirac:
@@ -62,10 +71,11 @@ class SpeedrunNet(nn.Module):
 
 
 class Group(nn.Module):
-    """Convolution, 2x2 max-pooling, norm, SiLU; then a residual pair of convolutions, and SiLU again."""
+    """Convolution, 2x2 max-pooling, norm, SiLU; then a residual pair of convolutions, with another SiLU."""
 
-    def __init__(self, inputs: int, width: int, inner: int, kernels: tuple[int, int, int]) -> None:
+    def __init__(self, inputs: int, width: int, inner: int, kernels: tuple[int, int, int], silu_of: str) -> None:
         super().__init__()
+        self.silu_of = silu_of
         first, second, third = kernels
         convolution = partial(nn.Conv2d, padding="same", bias=False)  # 2x2 kernels: on the right and lower side only
         norm = partial(nn.BatchNorm2d, momentum=0.4)
@@ -76,7 +86,7 @@ class Group(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.enter(x)
-        return F.silu(x + self.pair(x))
+        return x + F.silu(self.pair(x)) if self.silu_of == "pair" else F.silu(x + self.pair(x))
 
 
 def whitening_filters(images: Tensor, eps: float = 5e-4) -> Tensor:

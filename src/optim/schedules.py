@@ -1,4 +1,4 @@
-"""Learning-rate schedules as pure functions: (epoch, number of epochs) -> factor on the optimizer's lr.
+"""Learning-rate schedules as pure functions: (epoch, length of the run in epochs) -> factor on the optimizer's lr.
 
 `epoch` is fractional, since the factor changes at every optimizer step: 2.5 is half way through the third epoch. During
 the first `warmup_epochs` the schedule's own value is multiplied by a factor that rises linearly from nearly 0 to 1.
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from src.shapes import check_range
 
 
-def constant(epoch: float, epochs: int, warmup_epochs: float = 0.0) -> float:
+def constant(epoch: float, epochs: float, warmup_epochs: float = 0.0) -> float:
     """The warm-up, then 1; a factor of all other schedules."""
     return 1.0 if epoch >= warmup_epochs else max(epoch / warmup_epochs, 1e-3)  # 0 would waste the first step
 
 
-def cosine(epoch: float, epochs: int, warmup_epochs: float = 0.0, final_factor: float = 0.0) -> float:
+def cosine(epoch: float, epochs: float, warmup_epochs: float = 0.0, final_factor: float = 0.0) -> float:
     """Half a cosine from 1 after the warm-up to `final_factor` at the end (Loshchilov & Hutter 2017, no restarts)."""
     check_range("final_factor", final_factor, 0, 1)
     done = (epoch - warmup_epochs) / (epochs - warmup_epochs)
@@ -24,7 +24,7 @@ def cosine(epoch: float, epochs: int, warmup_epochs: float = 0.0, final_factor: 
 
 def one_cycle(
     epoch: float,
-    epochs: int,
+    epochs: float,
     warmup_epochs: float = 0.0,
     rising_fraction: float = 0.3,
     start_factor: float = 0.04,
@@ -45,7 +45,7 @@ def one_cycle(
     return constant(epoch, epochs, warmup_epochs) * factor
 
 
-def triangle(epoch: float, epochs: int, warmup_epochs: float = 0.0, rising_fraction: float = 0.25) -> float:
+def triangle(epoch: float, epochs: float, warmup_epochs: float = 0.0, rising_fraction: float = 0.25) -> float:
     """Linear from 0 to 1 over `rising_fraction` of the run, then linear to 0 at its end."""
     _check_fraction(rising_fraction)
     done = epoch / epochs
@@ -54,7 +54,11 @@ def triangle(epoch: float, epochs: int, warmup_epochs: float = 0.0, rising_fract
 
 
 def step(
-    epoch: float, epochs: int, warmup_epochs: float = 0.0, milestones: Sequence[float] = (0.5, 0.75), gamma: float = 0.1
+    epoch: float,
+    epochs: float,
+    warmup_epochs: float = 0.0,
+    milestones: Sequence[float] = (0.5, 0.75),
+    gamma: float = 0.1,
 ) -> float:
     """1, multiplied by `gamma` at each milestone; milestones are fractions of the run."""
     for milestone in milestones:

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from src.config import RunConfig
 from src.data.augment import Augmentation
@@ -115,17 +114,21 @@ def build_loader(
         num_images=len(train),
         batch_size=data.batch_size,
         seed=config.seed,
+        epochs=trainer.epochs,
         drop_last=trainer.compile,
         grad_accumulation_steps=trainer.grad_accumulation_steps,
     )
+    require(
+        plan.batches_in(0) > 0,
+        f"trainer.epochs={trainer.epochs} is less than one optimizer step, of which an epoch has {plan.num_steps}",
+    )
     augmentation = build(config.augmentation, "augmentation") if data.augment else Augmentation()
     if isinstance(augmentation, Augmentation):
-        smallest = min([data.image_size, *(size for _, size in trainer.progressive_resizing)])
         for step in augmentation.modules():
             pixels = getattr(step, "pixels", 0)
             require(
-                pixels < smallest,
-                f"augmentation.pixels={pixels} must be smaller than the images, which have {smallest} pixels",
+                pixels < data.image_size,
+                f"augmentation.pixels={pixels} must be smaller than the images, which have {data.image_size} pixels",
             )
         return DeviceLoader(train, plan, device, augmentation.alternates_flip), augmentation
     return PerImageLoader(train, plan, device, augmentation, data.workers), Augmentation()
@@ -140,14 +143,6 @@ def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:
         f"optimizer ({config.optimizer['_target_']}) is a {type(optimizer).__name__}, not a torch.optim.Optimizer",
     )
     return optimizer
-
-
-def build_average(config: RunConfig, model: nn.Module) -> AveragedModel | None:
-    """A moving average of all weights and running statistics, with trainer.ema_decay."""
-    decay = config.trainer.ema_decay
-    if decay is None:
-        return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: int) -> LambdaLR:

@@ -41,11 +41,16 @@ SHAPE = {
 }
 
 
-def save_checkpoint(run_dir: RunDir, name: str, trainer: "Trainer") -> None:
-    """Writes the checkpoint `last` or `best`; the `last` before becomes `previous`, in case the disk damages a file."""
+def save_checkpoint(name: str, trainer: "Trainer") -> None:
+    """Writes the checkpoint `last` or `best`, and how far the run has come to result.json.
+
+    The `last` before becomes `previous`, in case the disk damages a file.
+    """
+    run_dir, state = trainer.run_dir, trainer.state
     content = {
         "model": trainer.evaluated.trained_state(),
-        "raw": trainer.classifier.trained_state() if trainer.ema else None,  # before averaging
+        "raw": trainer.classifier.trained_state() if trainer.average else None,  # before averaging
+        "averaged": int(trainer.average.n_averaged) if trainer.average else None,  # steps
         "base": trainer.classifier.frozen_hash,
         "optimizer": trainer.optimizer.state_dict(),
         "scheduler": trainer.scheduler.state_dict(),
@@ -53,11 +58,19 @@ def save_checkpoint(run_dir: RunDir, name: str, trainer: "Trainer") -> None:
         "classes": asdict(trainer.splits.classes),
         "fingerprint": trainer.fingerprint,
         "meter": trainer.meter.state_dict(),
-        **asdict(trainer.state),
+        **asdict(state),
     }
     if name == "last":
         _keep_previous(run_dir)
     save_tensors(run_dir.checkpoint(name), content)
+    run_dir.update_result(
+        epochs=state.epoch,
+        steps=state.step,
+        seconds=round(state.seconds, 3),
+        best_epoch=state.best_epoch or None,
+        best_val_top1=state.best_top1,
+        seconds_saving=round(state.seconds_saving, 3),
+    )
 
 
 def restore(content: dict[str, Any], trainer: "Trainer") -> None:
@@ -78,9 +91,9 @@ def restore(content: dict[str, Any], trainer: "Trainer") -> None:
     )
     with _explained("network", trainer):
         trainer.evaluated.load_trained_state(content["model"])
-        if trainer.ema:
+        if trainer.average:
             trainer.classifier.load_trained_state(content.get("raw"))
-            trainer.ema.n_averaged.fill_(content["step"])
+            trainer.average.n_averaged.fill_(content.get("averaged", content["step"]))
     with _explained("optimizer", trainer):
         require_same_settings(content["optimizer"]["param_groups"], trainer.optimizer.param_groups)
         trainer.optimizer.load_state_dict(content["optimizer"])

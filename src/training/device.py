@@ -72,8 +72,12 @@ def choose_placement(config: TrainerConfig) -> Placement:
         precision = _fastest_precision(device, bf16_on_cpu=precision == "bf16_if_supported")
     if precision in ("fp16", "tf32") and device.type == "cpu":
         raise UserError(f"trainer.precision={precision} is for CUDA devices; on a CPU use fp32 or bf16_if_supported.")
+    if config.deterministic:  # cuBLAS reads it when it is first used
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(config.deterministic)
     if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True  # shapes hardly ever change: trying out the kernels pays
+        # shapes hardly ever change: trying out the kernels pays, but may choose others in another run
+        torch.backends.cudnn.benchmark = not config.deterministic
         kernels = "tf32" if precision == "tf32" else "ieee"  # PyTorch's default for convolutions is tf32
         torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = kernels
     else:

@@ -12,6 +12,7 @@ from src.data.split import Splits
 from src.formatting import format_table, percent
 from src.metrics import Metrics, measure
 from src.training.checkpoint import load_checkpoint
+from src.training.divergence import divergence
 from src.training.inference import average_flips
 from src.training.progressive_resizing import step_cost
 
@@ -88,7 +89,7 @@ def evaluate_run(trainer: "Trainer") -> Evaluation:
             mean_logits = average_flips(logits[part], parts[part].images, partial(_logits, trainer))
             tta_flip[part] = measure(mean_logits, parts[part].labels, splits.classes)
     if not all(math.isfinite(part.loss) for part in metrics.values()):
-        raise trainer.diverged()
+        raise divergence(trainer)
     calibration = None
     if splits.validation:
         temperature = fit_temperature(logits["val"], splits.validation.labels)

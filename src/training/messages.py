@@ -77,7 +77,7 @@ def heading(config: RunConfig, choices: Mapping[str, str], run_dir: RunDir, spli
     images.append(f"{len(splits.test):,} test images")
     groups = ("model", "data", "augmentation", "optimizer", "scheduler")
     chosen = " ".join(f"{group}={choices[group]}" for group in groups if group in choices)
-    epochs = f"{config.trainer.epochs} epoch{'s' * (config.trainer.epochs > 1)}"
+    epochs = f"{config.trainer.epochs:g} epoch{'s' * (config.trainer.epochs != 1)}"
     return (
         f"{run_dir.path}\n{chosen}\n{', '.join(images)}; {len(splits.classes.names)} classes\n"
         f"{epochs}, batches of {config.data.batch_size}, seed {config.seed}, on {device}"

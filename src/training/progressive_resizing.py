@@ -7,7 +7,7 @@ the run, at 24 until its half, then at full size.
 from collections.abc import Sequence
 
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
+from torch.nn import functional as F
 
 Schedule = Sequence[tuple[float, int]]
 
@@ -18,8 +18,8 @@ def size_at(done: float, schedule: Schedule) -> int | None:
 
 
 def resize_batch(images: Tensor, size: int | None) -> Tensor:
-    """(n, 3, size, size) uint8, antialiased bilinear; `images` themselves for None."""
-    return images if size is None else transforms.resize(images, [size, size], antialias=True)
+    """(n, 3, size, size) float, antialiased bilinear, of images (n, 3, H, W) float; `images` themselves for None."""
+    return images if size is None else F.interpolate(images, (size, size), mode="bilinear", antialias=True)
 
 
 def step_cost(size: int) -> float:

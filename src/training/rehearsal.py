@@ -1,6 +1,7 @@
 """One step before the first epoch, on a copy of the network: mistakes that only a step meets show in a second."""
 
 import copy
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from torch import Tensor
 from src.data.dataset import LabeledImages
 from src.data.split import Splits
 from src.errors import UserError, first_line
-from src.targets import is_device_failure
+from src.targets import is_device_failure, without_determinism
 from src.training.progressive_resizing import resize_batch
 from src.training.trainer import Trainer
 
@@ -30,16 +31,16 @@ def rehearse(trainer: Trainer) -> None:
         preprocess = double.classifier.preprocess
         with _blaming("augmentation", config.augmentation):  # a transform of single images is called by the loader
             images, labels = next(iter(double.loader.batches(0)))
-            images = resize_batch(images, double.image_size())
             params = double.draw_augmentation(images)
             inputs = double.augmentation(preprocess.to_float(images), params)
             _require_shape(inputs, tuple(images.shape))
+            inputs = resize_batch(inputs, double.image_size())
         with _blaming("model", config.model), double.classifier.placement.autocast():
             double.classifier.train()
             logits = double.classifier.trained_module(preprocess.normalize(inputs))
             _require_shape(logits, (len(labels), len(double.splits.classes.names)))
         with _blaming("loss", config.loss):
-            loss, _ = double.batch_loss(images, labels, params)
+            loss, _ = double.batch_loss(images, labels, params, double.image_size())
             _require_shape(loss, ())
             double.scaler.scale(loss).backward()
         double.validate()
@@ -53,7 +54,8 @@ def _double(trainer: Trainer) -> Trainer:
     count = min(NUM_IMAGES, max(2, config.data.batch_size), len(splits.train))
     few = torch.linspace(0, len(splits.train) - 1, count).long()
     data = replace(config.data, batch_size=count, workers=0)
-    settings = replace(config.trainer, compile=False, cuda_graph=False, grad_accumulation_steps=1)
+    epochs = math.ceil(config.trainer.epochs)  # at least one batch, whatever the batch size
+    settings = replace(config.trainer, compile=False, cuda_graph=False, grad_accumulation_steps=1, epochs=epochs)
     model = copy.deepcopy(classifier.model)
     twin = classifier.with_model(model)
     return Trainer(replace(config, data=data, trainer=settings), twin, _some(splits, few), trainer.run_dir)
@@ -84,6 +86,10 @@ def _blaming(name: str, node: dict[str, Any]) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, UserError) or is_device_failure(error) or "more than 1 value per" in str(error):
             raise
+        if operation := without_determinism(error):
+            raise UserError(
+                f"{name} ({node['_target_']}) calls {operation}; use trainer.deterministic=false."
+            ) from error
         settings = ", ".join(f"{name}.{key}={value}" for key, value in node.items() if not key.startswith("_"))
         raise UserError(
             f"{name} ({node['_target_']}) fails in its first step: {type(error).__name__}: "

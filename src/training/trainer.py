@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,16 +11,19 @@ from torch import Tensor, nn
 from src.config import RunConfig
 from src.data.rng import AUGMENTATION, DROPOUT, derive_seed, make_generator
 from src.data.split import Splits
-from src.errors import Interrupted, UserError
+from src.errors import Interrupted
 from src.loggers.logger import Logger, Row, notify
 from src.metrics import Metrics, measure
+from src.optim.sam import climbed, unchanged_buffers
 from src.result import StopReason
 from src.run_dir import RunDir
 from src.targets import build
-from src.training.build import build_average, build_loader, build_optimizer, build_scheduler
+from src.training.averaging import build_average, recompute_batch_norm
+from src.training.build import NUM_INIT_IMAGES, build_loader, build_optimizer, build_scheduler
 from src.training.captured_step import CapturedStep, can_capture
 from src.training.checkpoint import save_checkpoint
 from src.training.clock import Clock
+from src.training.divergence import divergence, finite_loss, require_finite
 from src.training.final_eval import evaluation_seconds
 from src.training.inference import Classifier
 from src.training.meter import Meter
@@ -26,13 +31,15 @@ from src.training.progressive_resizing import resize_batch, size_at
 from src.training.signals import StopRequest
 from src.training.state import TrainState
 
+SeededBatch = tuple[int, tuple[Any, ...]]  # the seed of its dropout, the arguments of `Trainer.add_gradient`
+
 
 class Trainer:
     """Trains a classifier on the images of a split, and keeps its run's folder up to date.
 
     Args:
         config: the run's settings.
-        classifier: the model on its device. With trainer.ema_decay a moving average of its weights is evaluated.
+        classifier: the model on its device. With trainer.ema_decay or swa_start an average of its weights is evaluated.
         splits: images, or features where the classifier takes those.
         run_dir: receives checkpoints and progress.
         fingerprint: of the data; a resumed run must have the same.
@@ -62,8 +69,8 @@ class Trainer:
         watched = splits.test if config.data.validation == "test" else splits.validation
         self.validation = watched.to(device) if watched else None
         self.state, self.meter = TrainState(), Meter(device)
-        self.ema = build_average(config, classifier.model)
-        self.evaluated = classifier.with_model(self.ema.module) if self.ema else classifier
+        self.average = build_average(config.trainer, classifier.model)
+        self.evaluated = classifier.with_model(self.average.module) if self.average else classifier
         self.clock = Clock()
         if config.trainer.compile:
             torch.compiler.reset()  # dynamo keeps at most eight graphs of a function: drop those of earlier runs
@@ -93,7 +100,9 @@ class Trainer:
             if patience and self.state.epoch - self.state.best_epoch >= patience:
                 return StopReason.PATIENCE
             self._stop_if_asked()
-            if not self.train_epoch():
+            ended = self.train_epoch()
+            self.refresh_average()
+            if not ended:
                 return StopReason.MAX_MINUTES
             is_best = self.end_epoch(self.validate())
             # before the saves: after a crash in between, resume logs this epoch again
@@ -104,16 +113,18 @@ class Trainer:
                 self.save("last")
         return StopReason.EPOCHS if self.state.epoch >= epochs else StopReason.PAUSE
 
-    def batch_loss(self, images: Tensor, labels: Tensor, params: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    def batch_loss(
+        self, images: Tensor, labels: Tensor, params: tuple[Tensor, ...], size: int | None
+    ) -> tuple[Tensor, Tensor]:
         """Mean loss and number of correct predictions of one batch; compiled as one graph with trainer.compile.
 
         Args:
             images: (n, 3, H, W) uint8.
             labels: (n,) int64.
             params: what the augmentation has drawn for each image.
+            size: pixels of the network's input; None: as the images are.
         """
-        preprocess = self.classifier.preprocess
-        inputs = preprocess.normalize(self.augmentation(preprocess.to_float(images), params))
+        inputs = self.network_inputs(images, params, size)
         with self.classifier.placement.autocast():
             logits = self.classifier.trained_module(inputs)
         logits = logits.float()
@@ -122,22 +133,30 @@ class Trainer:
         main = targets if targets.ndim == 1 else targets.argmax(dim=1)  # of mixed images the larger share's label
         return loss, (logits.detach().argmax(dim=1) == main).sum()
 
+    def network_inputs(self, images: Tensor, params: tuple[Tensor, ...], size: int | None) -> Tensor:
+        """(n, 3, size, size) float32: `images` augmented, resized and normalized; see `batch_loss`."""
+        preprocess = self.classifier.preprocess
+        return preprocess.normalize(resize_batch(self.augmentation(preprocess.to_float(images), params), size))
+
     def train_epoch(self) -> bool:
         """One epoch, or the rest of one; False where max_minutes ran out before its end."""
         self.classifier.train()
         self._tick()
+        group: list[SeededBatch] = []  # the batches of one optimizer step
         for images, labels in self.loader.batches(self.state.epoch, start=self.state.batch):
-            params = self.draw_augmentation(images)
-            torch.manual_seed(derive_seed(*self.place, DROPOUT))
-            images = resize_batch(images, self.image_size())
-            loss, correct = self.add_gradient(images, labels, params, self.share_of_step(len(labels)))
+            batch = images, labels, self.draw_augmentation(images), self.image_size(), self.share_of_step(len(labels))
+            group.append((derive_seed(*self.place, DROPOUT), batch))
+            loss, correct = self.add_seeded_gradient(*group[-1])
             self.meter.update(loss, correct, len(labels))
             self.state.batch += 1
             if self.loader.plan.ends_group(self.state.batch):
+                if self.config.trainer.sam_rho:
+                    self.sharpness_aware_gradient(group)
                 self.optimizer_step()
+                group.clear()
                 if self.log_save_or_stop():
                     return False
-        self._finite_loss()
+        finite_loss(self)
         return True
 
     def draw_augmentation(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -149,13 +168,30 @@ class Trainer:
         """The batch's share of the images of its accumulation group, whose mean loss a step lowers."""
         return num_images / self.loader.plan.group_images(self.state.batch)
 
+    def add_seeded_gradient(self, seed: int, batch: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
+        """`add_gradient` of the batch; dropout is drawn from `seed`."""
+        torch.manual_seed(seed)
+        return self.add_gradient(*batch)
+
     def add_gradient(
-        self, images: Tensor, labels: Tensor, params: tuple[Tensor, ...], share: float
+        self, images: Tensor, labels: Tensor, params: tuple[Tensor, ...], size: int | None, share: float
     ) -> tuple[Tensor, Tensor]:
         """Adds the gradient of `share` times the batch's mean loss; returns what `batch_loss` returns."""
-        loss, correct = self.batch_loss(images, labels, params)
+        loss, correct = self.batch_loss(images, labels, params, size)
         self.scaler.scale(loss * share).backward()
         return loss.detach(), correct
+
+    def sharpness_aware_gradient(self, group: list[SeededBatch]) -> None:
+        """Replaces the gradient of `group` by the one at the worst point within trainer.sam_rho (SAM)."""
+        settings, model = self.config.trainer, self.classifier.model
+        weights = [weight for weight in model.parameters() if weight.grad is not None]
+        with climbed(weights, settings.sam_rho, settings.sam_adaptive), unchanged_buffers(model):
+            self.zero_grad()
+            for seed, batch in group:
+                self.add_seeded_gradient(seed, batch)
+
+    def zero_grad(self) -> None:
+        self.optimizer.zero_grad(set_to_none=not self.is_captured)  # a graph adds to the same tensors again
 
     def optimizer_step(self) -> None:
         """Clips the gradients, updates the weights, moves the learning rate."""
@@ -164,12 +200,25 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.classifier.model.parameters(), self.config.trainer.grad_clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=not self.is_captured)  # a graph adds to the same tensors again
-        if self.ema:
-            self.ema.update_parameters(self.classifier.model)
+        self.zero_grad()
+        if self.average:
+            if not self.is_averaging:
+                self.average.n_averaged.zero_()  # the next update copies the weights
+            self.average.update_parameters(self.classifier.model)
         self.state.lr = self.lr
         self.scheduler.step()
         self.state.step += 1
+
+    def refresh_average(self) -> None:
+        """With trainer.swa_start, batch norm's statistics of the averaged weights from some augmented images."""
+        if not (self.config.trainer.swa_start and self.is_averaging):
+            return
+        torch.manual_seed(derive_seed(*self.place, DROPOUT))
+        num_batches = min(math.ceil(NUM_INIT_IMAGES / self.config.data.batch_size), len(self.loader))
+        batches = (images for images, _ in islice(self.loader.batches(0), num_batches))
+        inputs = (self.network_inputs(images, self.draw_augmentation(images), size=None) for images in batches)
+        recompute_batch_norm(self.evaluated, inputs)
+        self.saved_at = None
 
     def validate(self) -> Metrics | None:
         """Metrics of the validation images; None where there are none."""
@@ -178,7 +227,7 @@ class Trainer:
         logits = self.evaluated.logits(self.validation.images, between_batches=self._stop_if_asked)
         metrics = measure(logits, self.validation.labels, self.splits.classes)
         if not math.isfinite(metrics.loss):
-            raise self.diverged()
+            raise divergence(self)
         return metrics
 
     def end_epoch(self, val: Metrics | None) -> bool:
@@ -211,42 +260,22 @@ class Trainer:
         """
         self._tick(training=True)
         if self.clock.log_is_due:
-            loss = self._finite_loss()
+            loss = finite_loss(self)
             notify(self.loggers, "on_log", self.state.epoch, self.state.batch, loss, self.meter.accuracy())
             if self.clock.ticked - self.clock.saved > 60 * self.config.trainer.checkpoint_minutes:
                 self.save("last")
             self.clock.note_log()
         self._stop_if_asked()
-        return self._is_out_of_time() and self.state.batch < len(self.loader)
+        return self._is_out_of_time() and self.state.batch < self.loader.plan.batches_in(self.state.epoch)
 
     def save(self, name: str) -> None:
-        """Writes a checkpoint. Raises UserError instead where the loss or a weight is not finite."""
-        if self.meter.images:
-            self._finite_loss()
-        weights = self.classifier.model.parameters()
-        if not torch.stack([weight.detach().isfinite().all() for weight in weights]).all():
-            raise self.diverged()
+        """Writes a checkpoint, and progress to result.json. Raises UserError where the loss or a weight is infinite."""
+        require_finite(self)
         self._tick()
-        save_checkpoint(self.run_dir, name, self)
-        self.run_dir.update_result(
-            epochs=self.state.epoch,
-            steps=self.state.step,
-            seconds=round(self.state.seconds, 3),
-            best_epoch=self.state.best_epoch or None,
-            best_val_top1=self.state.best_top1,
-            seconds_saving=round(self.state.seconds_saving, 3),
-        )
+        save_checkpoint(name, self)
         self.state.seconds_saving += self.clock.note_save()
         if name == "last":
             self.saved_at = (self.state.epoch, self.state.batch)
-
-    def diverged(self) -> UserError:
-        """The error for a loss or a weight that is not finite."""
-        return UserError(
-            f"the loss is no longer a finite number (epoch {self.state.epoch + 1}, batch {self.state.batch}): lower "
-            f"optimizer.lr (now {self.lr:g}), clip the gradients with trainer.grad_clip_norm=1, or begin gently with "
-            "scheduler.warmup_epochs=1."
-        )
 
     @property
     def place(self) -> tuple[int, int, int]:
@@ -257,12 +286,6 @@ class Trainer:
     def lr(self) -> float:
         return self.optimizer.param_groups[0]["lr"]
 
-    def _finite_loss(self) -> float:
-        loss = self.meter.mean_loss()
-        if not math.isfinite(loss):
-            raise self.diverged()
-        return loss
-
     def _tick(self, training: bool = False) -> None:
         """Adds the time since the last tick to the run's, and to the epoch's if it was spent training."""
         seconds = self.clock.tick()
@@ -271,8 +294,17 @@ class Trainer:
 
     def image_size(self) -> int | None:
         """Pixels of the present step's images; None for full size."""
-        done = (self.state.epoch + self.state.batch / len(self.loader)) / self.config.trainer.epochs
-        return size_at(done, self.config.trainer.progressive_resizing)
+        return size_at(self.share_done, self.config.trainer.progressive_resizing)
+
+    @property
+    def share_done(self) -> float:
+        """The share of the run's steps that are done, in [0, 1]."""
+        return min((self.state.epoch + self.state.batch / len(self.loader)) / self.config.trainer.epochs, 1.0)
+
+    @property
+    def is_averaging(self) -> bool:
+        """Whether the average grows; before trainer.swa_start it is a copy of the weights."""
+        return self.share_done > (self.config.trainer.swa_start or 0)
 
     def _stop_if_asked(self) -> None:
         if self.stop.signal_number is not None:

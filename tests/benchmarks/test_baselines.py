@@ -69,7 +69,7 @@ def test_the_bare_step_updates_as_the_trainer_does(tiny):
 
     trainer = Trainer(config, real, splits, NOWHERE)
     real.train()
-    loss, _ = trainer.add_gradient(images, labels, (), 1.0)
+    loss, _ = trainer.add_gradient(images, labels, (), None, 1.0)
     trainer.optimizer_step()
     assert bare_loss == loss
     for weight, expected in zip(bare.model.parameters(), real.model.parameters(), strict=True):

@@ -41,12 +41,13 @@ def test_flip_mirrors_about_half_of_the_images(augmentation):
     assert 150 < sum(mirrored) < 250
 
 
-def test_crop_flip_equals_padding_and_cutting():
-    augmentation = CropFlip(4, flip="none")
+@pytest.mark.parametrize(("padding", "mode"), [("zeros", "constant"), ("reflect", "reflect")])
+def test_crop_flip_equals_padding_and_cutting(padding, mode):
+    augmentation = CropFlip(4, flip="none", padding=padding)
     shift_x, shift_y, side = augmentation.draw(make_generator(0), len(IMAGES))
     assert shift_x.abs().max() <= 4 and len(torch.unique(shift_x)) > 4
     out = augmentation(IMAGES, (shift_x, shift_y, side))
-    padded = torch.nn.functional.pad(IMAGES, (4, 4, 4, 4))
+    padded = torch.nn.functional.pad(IMAGES, (4, 4, 4, 4), mode=mode)
     for image, source, x, y in zip(out, padded, shift_x.int().tolist(), shift_y.int().tolist(), strict=True):
         assert torch.equal(image, source[:, 4 + y : 36 + y, 4 + x : 36 + x])
 
@@ -201,6 +202,7 @@ def test_compiles_as_one_graph(augmentation):
     [
         (lambda: MixUp(0), "alpha=0"),
         (lambda: Cutout(-1), "pixels=-1"),
+        (lambda: CropFlip(4, "random", "edge"), "padding=edge is not one of zeros, reflect"),
         (lambda: Chain([CutMix(), Cutout(8)]), "only the last"),
         (lambda: Chain([]), "one at least"),
         (lambda: Chain([torch.nn.Identity()]), "must be augmentations"),

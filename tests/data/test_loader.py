@@ -95,6 +95,22 @@ def test_accumulation_groups_end_with_the_epoch_and_know_their_images(num_images
     assert plan.num_steps == len(ends)
 
 
+@pytest.mark.parametrize(
+    ("epochs", "steps", "batches"),
+    [
+        (2, 1, [7, 7]),
+        (1.5, 1, [7, 4]),  # of 3.5 batches
+        (0.25, 1, [2]),
+        (1.5, 3, [7, 6]),  # steps of 3, 3 and 1 batches: the second is the last
+        (0.01, 1, [0]),
+    ],
+)
+def test_a_fraction_of_an_epoch_ends_with_a_whole_step(epochs, steps, batches):
+    plan = BatchPlan(50, 8, seed=0, epochs=epochs, grad_accumulation_steps=steps)
+    assert [plan.batches_in(epoch) for epoch in range(len(batches))] == batches
+    assert [len(plan.indices(epoch)) for epoch in range(len(batches))] == batches
+
+
 def test_without_the_last_batch_groups_know_their_images_too():
     plan = BatchPlan(50, 8, seed=0, drop_last=True, grad_accumulation_steps=4)
     assert [plan.group_images(batch) for batch in range(len(plan))] == [32] * 4 + [16] * 2

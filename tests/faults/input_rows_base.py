@@ -8,7 +8,7 @@ from tests.quick import QUICK
 
 PLACEHOLDERS = {"run": "outputs/run", "paused": "outputs/paused", "sweep": "outputs/sweep"}  # copied for each row
 JOB = "outputs/sweep/1_seed-1"  # the job of the sweep that is damaged
-NEW_RUN = r"(outputs/|multirun/)?\d{4}-\d\d-\d\d_[^/]*_[0-9a-f]{4}(/|$)"  # a folder that a command named itself
+NEW_RUN = r"(outputs/|multirun/)?\d{4}-\d\d-\d\d_[^/]*_[0-9a-f]{6}(/|$)"  # a folder that a command named itself
 RESUMED = r"outputs/paused/(SHA256SUMS|result\.json|train\.log|\.lock)$"
 NOTHING = r"$^"
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from src.models.speedrun import SpeedrunNet, whitening_filters
+from src.models.speedrun import Group, SpeedrunNet, whitening_filters
 from src.models.summary import summarize
 from src.targets import build
 from tests.conftest import SMALL, train_in
@@ -26,6 +26,17 @@ def test_has_the_speedruns_size(config_of):
 def test_takes_images_of_any_size(size):
     network = SpeedrunNet((8, 16, 24), whitening=True, dirac=True, logit_scale=0.1, num_classes=7)
     assert network(torch.zeros(2, 3, size, size)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("silu_of", ["pair", "sum"])
+def test_a_group_ends_with_a_silu_of_the_pair_or_of_the_sum(silu_of):
+    group = Group(4, 8, inner=6, kernels=(3, 3, 1), silu_of=silu_of).eval()
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    start = group.enter(x)
+    ends = {"pair": start + F.silu(group.pair(start)), "sum": F.silu(start + group.pair(start))}
+    assert torch.equal(group(x), ends[silu_of])
+    with pytest.raises(ValueError, match="silu_of=none is not one of pair, sum"):
+        SpeedrunNet((8, 16, 24), True, True, 0.1, 7, silu_of="none")
 
 
 def test_whitened_patches_are_uncorrelated_and_of_unit_variance():

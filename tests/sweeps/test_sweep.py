@@ -232,7 +232,7 @@ def test_augmentations_can_be_swept(command, tmp_path, launched, arguments, expe
             ),
             (["seed=range(3,3)"], "seed=range(3,3) has no values, so the sweep has no jobs"),
             (["model=glob(nothing*)"], "model=glob(nothing*) has no values, so the sweep has no jobs"),
-            (["trainer.epochs=2,0"], "trainer.epochs=0 must be at least 1"),
+            (["trainer.epochs=2,0"], "trainer.epochs=0 must be above 0"),
             (["data.augment=false,true", "trainer.patience=0"], "trainer.patience=0"),
             (["data.augment=false,true", "augmentation=cutmix"], "does nothing with data.augment=false"),
             (["seed=0,1", "hydra.sweeper.metric=top1"], "hydra.sweeper.metric=top1 is not measured: write metrics."),

@@ -173,6 +173,20 @@ def test_averaged_weights_resume_within_an_epoch(tiny, resumes_exactly):
     resumes_exactly(tiny(*SETTINGS, "trainer.ema_decay=0.8"), step=5)
 
 
+@pytest.mark.parametrize("step", [5, 10])  # before and after the average begins
+def test_stochastically_averaged_weights_resume_within_an_epoch(tiny, resumes_exactly, step):
+    resumes_exactly(tiny(*SETTINGS, "trainer.swa_start=0.5"), step=step)
+
+
+@pytest.mark.parametrize("adaptive", mostly_slow(["true", "false"], quick=1))
+def test_sharpness_aware_steps_resume_within_an_epoch(tiny, resumes_exactly, adaptive):
+    resumes_exactly(tiny(*SETTINGS, "trainer.sam_rho=0.5", f"trainer.sam_adaptive={adaptive}"), step=5)
+
+
+def test_a_fraction_of_an_epoch_resumes_within_it(tiny, resumes_exactly):
+    resumes_exactly(tiny(*SETTINGS, "trainer.epochs=1.75"), step=6)
+
+
 def test_the_fast_recipe_resumes_within_an_epoch(config_of, resumes_exactly):
     images = ("data=synthetic", "data.image_size=24", "data.source.train_images=100", "data.source.test_images=100")
     recipe = (

@@ -57,7 +57,7 @@ def batch_loss(mode: FakeTensorMode, trainer: Trainer):
 
     with mode:
         images, labels = next(trainer.loader.batches(0))
-        return trainer.batch_loss(images, labels, on_cuda(drawn))
+        return trainer.batch_loss(images, labels, on_cuda(drawn), None)
 
 
 @pytest.mark.parametrize("name", mostly_slow([name for name in built_models() if name != "timm"], quick=2))

@@ -1,5 +1,7 @@
 """The loop itself: what one step, one epoch and one run compute, and why a run ends."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -41,7 +43,7 @@ def test_equal_configs_give_equal_weights_and_another_seed_others(tiny, plain, t
 def test_a_batch_has_its_mean_loss_and_its_correct_predictions(tiny, trainer_of):
     trainer = trainer_of(tiny())
     images, labels = next(trainer.loader.batches(0))
-    loss, correct = trainer.batch_loss(images, labels, ())
+    loss, correct = trainer.batch_loss(images, labels, (), None)
     logits = trainer.classifier.model(images / 255)
     assert loss.item() == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
     assert correct == (logits.argmax(dim=1) == labels).sum()
@@ -51,7 +53,7 @@ def test_a_mixed_image_counts_by_the_larger_shares_label(tiny, trainer_of):
     trainer = trainer_of(tiny("augmentation=cutmix"))
     images, labels = next(trainer.loader.batches(0))
     params = trainer.draw_augmentation(images)
-    loss, correct = trainer.batch_loss(images, labels, params)
+    loss, correct = trainer.batch_loss(images, labels, params, None)
     targets = trainer.augmentation.targets(labels, params, 100)
     logits = trainer.classifier.model(trainer.augmentation(images / 255, params))
     assert isinstance(trainer.augmentation.steps[-1], CutMix) and targets.shape == (25, 100)
@@ -98,7 +100,7 @@ def test_a_group_of_batches_is_one_batch_of_all_its_images(tiny, trainer_of, ima
 
     of_epoch = (torch.cat(parts) for parts in zip(*reference.loader.batches(0), strict=True))
     for group in zip(*(part.split(groups) for part in of_epoch), strict=True):
-        reference.batch_loss(*group, ())[0].backward()
+        reference.batch_loss(*group, (), None)[0].backward()
         reference.optimizer.step()
         reference.optimizer.zero_grad()
     for name, value in reference.classifier.model.state_dict().items():
@@ -183,7 +185,7 @@ def test_images_are_trained_on_at_their_sizes_and_evaluated_at_full_size(config_
     overrides = [text for text in SMALL if not text.startswith("model")]
     config = config_of(*overrides, "logger=quiet", SPY, *model, "trainer.progressive_resizing=[[0.5,16]]")
     run_dir = trained(config)
-    assert seen == [16] * 8 + [None] * 8  # 500 images in batches of 64, twice
+    assert seen == [16] + [16] * 8 + [None] * 8  # the rehearsal's; 500 images in batches of 64, twice
     method, (start,) = spy.calls[0]
     assert method == "on_run_start"
     assert start.time_share(0.5) == pytest.approx(1 / (1 + 2**1.4))  # what the table takes the first half for
@@ -261,7 +263,7 @@ def test_a_moving_average_of_the_weights_is_evaluated_and_saved(tiny, trained, t
 
     def watched(self):
         genuine(self)
-        if self.ema and self.config.data.batch_size > 8:  # not the rehearsal's
+        if self.average and self.config.data.batch_size > 8:  # not the rehearsal's
             seen.append({name: value.clone() for name, value in self.classifier.model.state_dict().items()})
 
     monkeypatch.setattr(Trainer, "optimizer_step", watched)
@@ -279,6 +281,99 @@ def test_a_moving_average_of_the_weights_is_evaluated_and_saved(tiny, trained, t
     logits = trainer.classifier.logits(trainer.splits.test.images)
     top1 = measure(logits, trainer.splits.test.labels, trainer.splits.classes).top1
     assert run_dir.load_result()["metrics"]["test"]["top1"] == top1
+
+
+def test_a_fraction_of_an_epoch_ends_the_run_within_it(tiny, trained):
+    run_dir = trained(tiny("trainer.epochs=2.75", "data.validation=none", "scheduler=cosine", "data.batch_size=50"))
+    result, history = run_dir.load_result(), read_history(run_dir.history_file)
+    assert (result["epochs"], result["steps"], result["stopped_by"]) == (3, 11, "epochs")
+    assert history[-1]["lr"] == pytest.approx(1e-3 * cosine(10 / 4, 2.75))  # of the last step; the next would be 0
+    assert (history[0]["epoch"], len(history)) == (1, 3)
+
+
+def test_less_than_one_step_is_refused(tiny, trained):
+    with pytest.raises(UserError, match=r"epochs=0\.05 is less than one optimizer step, of which an epoch has 4"):
+        trained(tiny("trainer.epochs=0.05"))
+
+
+def test_weights_are_averaged_over_the_last_part_of_the_run(tiny, trained, monkeypatch):
+    seen, genuine = [], Trainer.optimizer_step
+
+    def watched(self):
+        genuine(self)
+        if self.config.data.batch_size > 8:  # not the rehearsal's
+            seen.append({name: value.clone() for name, value in self.classifier.model.state_dict().items()})
+
+    monkeypatch.setattr(Trainer, "optimizer_step", watched)
+    run_dir = trained(tiny("model.batch_norm=true", "trainer.swa_start=0.5", "data.validation=none"))
+    content = load_checkpoint(run_dir.checkpoint("last"))
+    assert len(seen) == 16 and content["averaged"] == 9  # the weights after half of the run, and all later ones
+    for name, value in content["model"].items():
+        mean = torch.stack([weights[name].double() for weights in seen[-9:]]).mean(dim=0).float()
+        if "running" in name:  # they are those of the averaged weights
+            assert not torch.allclose(value, mean, rtol=1e-3)
+        elif value.is_floating_point():
+            torch.testing.assert_close(value, mean)
+
+
+def test_sam_steps_by_the_gradient_at_the_worst_point(tiny, trainer_of):
+    config = tiny("trainer.sam_rho=0.5", "model.batch_norm=true", "trainer.epochs=1", *SGD)
+    trainer, reference = trainer_of(config), trainer_of(config)
+    images, labels = next(reference.loader.batches(0))
+    model = reference.classifier.model.train()
+    reference.batch_loss(images, labels, (), None)[0].backward()
+    statistics = [buffer.clone() for buffer in model.buffers()]
+    norm = torch.stack([weight.grad.norm() for weight in model.parameters()]).norm()
+    start = [weight.detach().clone() for weight in model.parameters()]
+    for weight in model.parameters():
+        weight.data += 0.5 * weight.grad / norm
+        weight.grad = None
+    reference.batch_loss(images, labels, (), None)[0].backward()
+    for weight, before in zip(model.parameters(), start, strict=True):
+        weight.data.copy_(before)
+    reference.optimizer.step()
+
+    trainer.log_save_or_stop = lambda: True  # after one step
+    assert not trainer.train_epoch()
+    for ours, theirs in zip(trainer.classifier.model.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    for ours, theirs in zip(trainer.classifier.model.buffers(), statistics, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_sam_takes_an_accumulation_group_as_one_batch(tiny, trained):
+    sam = ("trainer.sam_rho=0.5", "trainer.epochs=1", *SGD)
+    whole = trained(tiny("data.batch_size=20", *sam), "whole")
+    halves = trained(tiny("data.batch_size=10", "trainer.grad_accumulation_steps=2", *sam), "halves")
+    for name, value in weights(whole).items():
+        assert torch.allclose(value, weights(halves)[name], atol=1e-6)
+
+
+class Unsure(torch.nn.Linear):
+    """A network with an operation of which PyTorch has no deterministic version."""
+
+    def __init__(self, num_classes):
+        super().__init__(192, num_classes)
+
+    def forward(self, images):
+        features = images.flatten(1).clone()
+        return super().forward(features.put_(torch.tensor([0]), torch.tensor([0.0])))
+
+
+def test_what_cannot_be_deterministic_is_named(own_model, trained):
+    unsure = own_model("tests.training.test_trainer.Unsure")
+    assert trained(unsure, "free").load_result()["status"] == "completed"
+    with pytest.raises(UserError, match=r"Unsure\) calls put_, which has no.*use trainer\.deterministic=false\."):
+        trained(replace(unsure, trainer=replace(unsure.trainer, deterministic=True)), "strict")
+    assert trained(unsure, "free again").load_result()["status"] == "completed"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("model", ["deep", "resnet18"])
+def test_deterministic_runs_on_cuda_are_equal(small, trained, model):
+    settings = (f"model={model}", "~model.width", "~model.dense", "trainer.device=cuda", "trainer.deterministic=true")
+    first, second = (trained(small(*settings, "augmentation=affine"), name) for name in ("first", "second"))
+    assert equal(weights(first), weights(second))
 
 
 @pytest.mark.gpu
