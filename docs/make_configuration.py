@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from src.cli import CONFIG_DIR, choices
+from src.choices import CONFIG_DIR, choices
 from src.config import GROUPS, TYPED_NODES, RunConfig
 from src.schemas import SCHEMAS
 

@@ -15,11 +15,13 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from src.cli import choices, run_command
-from src.config import RunConfig, parse_config
+from src.choices import choices
+from src.cli import run_command
+from src.config import RunConfig
 from src.errors import require, require_choice
 from src.formatting import format_table
 from src.overrides import key_of
+from src.parsing import parse_config
 from src.schemas import BenchmarkConfig
 
 if TYPE_CHECKING:
@@ -67,6 +69,9 @@ def plan_tasks(config: DictConfig) -> "list[Callable[[], Comparison | Training]]
 
     rounds, seconds = config.rounds, config.seconds
     tasks = [partial(comparisons.compare_loop, compose_speed_run(name), name, rounds, seconds) for name in config.loops]
+    tasks += [
+        partial(comparisons.compare_arithmetic, compose_speed_run(name), name, rounds, seconds) for name in config.loops
+    ]
     for name in config.pipelines:
         tasks.append(partial(comparisons.compare_pipeline, compose_speed_run(name), name, rounds, seconds))
     for name in config.augmentations:  # with their own settings, whatever the command line says of them

@@ -1,38 +1,32 @@
 """How every command starts and ends: Hydra around it, one sentence for a mistake, an honest exit code."""
 
-import difflib
 import os
 import re
-import secrets
 import shlex
 import signal
 import sys
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import HydraException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config import GROUPS, TYPED_NODES
+from src.choices import CONFIG_DIR, SRC, choices
+from src.config import GROUPS
 from src.errors import Interrupted, UserError, explain_os_error, first_line
+from src.explanations import explain, suggest
 from src.overrides import COMMAND, allow_new_keys, is_override, key_of
-from src.run_dir import find_run
-from src.schemas import SCHEMAS, register_schemas
+from src.resolvers import register_resolvers
+from src.schemas import register_schemas
 from src.terminal import outlive_terminal
 
 FULL_ERROR = "HYDRA_FULL_ERROR"  # the environment variable by which users ask Hydra for tracebacks
-SRC = Path(__file__).resolve().parent
-CONFIG_DIR = next(path for path in (SRC / "conf", SRC.parent / "conf") if path.is_dir())  # installed wheel, or checkout
 
 
 def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
@@ -137,23 +131,7 @@ def _check_choice(group: str, value: str) -> None:
         raise UserError(f"{group}={value} names no choice; see --help for those of {group}.")
     is_word = re.fullmatch(r"[+-]?[\d.]+(e\d+)?|true|false", value, re.IGNORECASE)
     if is_word or value.endswith(".yaml") or value.rpartition("/")[2].startswith("_"):
-        raise UserError(f"{group}={value} does not exist{_suggest(value.removesuffix('.yaml'), choices(group))}")
-
-
-def config_folders() -> list[Path]:
-    """conf/ and, where the command line names one, --config-dir."""
-    if not GlobalHydra.instance().is_initialized():
-        return [CONFIG_DIR]
-    search_path = GlobalHydra.instance().config_loader().get_search_path().get_path()
-    added = [element.path for element in search_path if element.provider == "command-line"]
-    return [CONFIG_DIR, *(Path(path.removeprefix("file://")) for path in added)]
-
-
-def choices(group: str) -> list[str]:
-    """The choices of a config group, those of --config-dir too: "course2021/deep" and the like."""
-    folders = [folder / group for folder in config_folders()]
-    paths = {path.relative_to(folder) for folder in folders for path in folder.rglob("*.yaml")}
-    return sorted(path.with_suffix("").as_posix() for path in paths if not path.name.startswith("_"))
+        raise UserError(f"{group}={value} does not exist{suggest(value.removesuffix('.yaml'), choices(group))}")
 
 
 def register_plugins() -> None:
@@ -166,124 +144,3 @@ def register_plugins() -> None:
     Plugins.instance()  # reads the installed plugins
     launcher = {"_target_": "hydra_plugins.cifarlab.Subprocesses", "n_jobs": "${jobs_at_once:}"}
     ConfigStore.instance().store(group="hydra/launcher", name="joblib", node=launcher)
-
-
-def register_resolvers() -> None:
-    """The functions that configs call. Run folders end in random digits: runs of the same second must not share one."""
-    for resolver in (run_folder, sweep_folder, report_folder, compare_folder, jobs_at_once, group_choices):
-        OmegaConf.register_new_resolver(resolver.__name__, resolver, use_cache=True, replace=True)
-
-
-def run_folder(resume: str | None, model: str, experiment: str | None) -> str:
-    """outputs/2026-11-23_21-30-01_deep_3fa9, or the folder of the run to resume."""
-    if resume is None:
-        return f"outputs/{_now()}_{(experiment or model).replace('/', '-')}_{secrets.token_hex(3)}"
-    return str(find_run(resume, "resume").path)
-
-
-def sweep_folder() -> str:
-    """outputs/2026-11-23_21-30-01_sweep_3fa9, which holds the folders of its jobs."""
-    return f"outputs/{_now()}_sweep_{secrets.token_hex(3)}"
-
-
-def report_folder() -> str:
-    """outputs/2026-11-23_21-30-01_report_3fa9."""
-    return f"outputs/{_now()}_report_{secrets.token_hex(3)}"
-
-
-def compare_folder() -> str:
-    """outputs/2026-11-23_21-30-01_compare_3fa9."""
-    return f"outputs/{_now()}_compare_{secrets.token_hex(3)}"
-
-
-def jobs_at_once() -> int:
-    """How many runs share this machine well: one per GPU, but two on a single one, which small networks leave idle."""
-    import torch
-
-    gpus = torch.cuda.device_count()
-    return max(2, gpus) if gpus else os.cpu_count() or 1
-
-
-def group_choices(group: str) -> str:
-    """The choices of a config group, indented for --help."""
-    return textwrap.fill(", ".join(choices(group)), 72).replace("\n", "\n    ")
-
-
-def _now() -> str:
-    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-
-
-def explain(error: BaseException, name: str) -> str:
-    """One sentence for a config, conf/<name>.yaml, that could not be composed: what is wrong, what would be right."""
-    chain = list(_causes(error))
-    for cause in chain:
-        if isinstance(cause, UserError):
-            return str(cause)
-        if isinstance(cause, MissingConfigException) and cause.options is not None and cause.missing_cfg_file:
-            group, _, choice = cause.missing_cfg_file.rpartition("/")
-            if group == "experiment" or group.startswith("experiment/"):  # Hydra looks for its like in one folder only
-                group, choice, options = "experiment", cause.missing_cfg_file.removeprefix("experiment/"), None
-            else:
-                options = [option for option in cause.options if not option.startswith("_")]
-            return f"{group}={choice} does not exist{_suggest(choice, options or choices(group))}"
-    if key := re.search(r"Could not override '([^']+)'", str(error)):
-        return _unknown_key(key[1], name)
-    for cause in chain:
-        if key := re.search(r"full_key: (\S+)", str(cause)):
-            return f"{key[1]}: {_message(cause)}."
-    if isinstance(error, OverrideParseException) and "=" not in error.override:
-        return f"{error.override} is not an override: write group=choice or group.setting=value; see --help."
-    if isinstance(error, OverrideParseException):
-        return (
-            f"{error.override} cannot be read ({_message(error)}): a value that holds spaces, =, commas or brackets "
-            "needs quotes of its own inside the shell's, as in \"run='a=b'\"."
-        )
-    return " ".join(str(error).split())
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        yield error
-        seen.append(error)
-        error = error.__cause__ or error.__context__
-
-
-def _message(error: BaseException) -> str:
-    """The error's text on one line, without the lines in which OmegaConf and Hydra say where it happened."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    aside = ("full_key:", "object_type=", "reference_type=", "See https://")
-    text = " ".join(line for line in lines if line and not line.startswith(aside)).rstrip(".")
-    return text.replace("is incompatible with type hint 'Union[int, float]'", "is not a number")
-
-
-def _unknown_key(key: str, name: str) -> str:
-    """For a key outside the open nodes, whose settings are checked against their targets instead."""
-    parent, _, child = key.rpartition(".")
-    if not parent:
-        places = _places_of(key) if name == "train" else []
-        if places:
-            return f"{key} is not a setting of its own: write {' or '.join(places)}."
-        valid = [entry.name for entry in fields(SCHEMAS[name])] + (["budget", "experiment"] if name == "train" else [])
-    elif parent in TYPED_NODES:
-        valid = [entry.name for entry in fields(TYPED_NODES[parent])]
-    else:
-        return f"{key} is not a setting; see --cfg {'hydra' if key.startswith('hydra.') else 'job'} for all there are."
-    return f"{key} is not a setting{_suggest(child, valid)}"
-
-
-def _places_of(key: str) -> list[str]:
-    """Where a setting that was typed without its group belongs: "lr" -> ["optimizer.lr"]."""
-    places = [
-        f"{node}.{key}" for node, schema in TYPED_NODES.items() if key in {entry.name for entry in fields(schema)}
-    ]
-    for group in ("model", "augmentation", "optimizer", "scheduler", "loss"):
-        if any(key in OmegaConf.load(path) for path in (CONFIG_DIR / group).glob("*.yaml")):
-            places.append(f"{group}.{key}")
-    return places
-
-
-def _suggest(name: str, valid: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, valid, n=1)
-    guess = f"did you mean {close[0]}? There" if close else "there"
-    return f"; {guess} are: {', '.join(valid)}."

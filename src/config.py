@@ -1,20 +1,13 @@
 """The settings of a run as dataclasses: types, defaults, ranges, and what must hold between settings.
 
-`parse_config` converts a composed Hydra config once; behind it there are only these dataclasses and plain containers.
-Importing this module does not import torch, so that `--help` and `--cfg job` answer at once.
+`src.parsing` converts a composed Hydra config once; behind it there are only these dataclasses and plain containers.
 """
 
 import math
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from src.errors import require, require_choice
-from src.overrides import key_of
-from src.targets import check_target
 
 GROUPS = ("model", "data", "augmentation", "optimizer", "scheduler", "loss", "budget", "logger", "experiment")
 VALIDATIONS = ("holdout", "fold", "test", "none")
@@ -42,7 +35,8 @@ class DataConfig:
     normalize: bool = False  # subtract `mean` and divide by `std`; false: pixels / 255
     mean: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # of pixels / 255, per channel
     std: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])  # of pixels / 255, per channel
-    workers: int = 2  # processes for augmentations that work image by image (augmentation=torchvision)
+    workers: int | None = None  # processes for augmentation=torchvision, image by image; null: one for each core
+    drop_last: bool = False  # leave out a last batch that is not full; always so with trainer.compile
 
     def __post_init__(self) -> None:
         require_choice("data.validation", self.validation, VALIDATIONS)
@@ -56,7 +50,7 @@ class DataConfig:
         require(self.limit is None or self.limit >= 1, f"data.limit={self.limit} must be at least 1, or null for all")
         require(len(self.mean) == 3, f"data.mean={self.mean} must hold three numbers, for red, green and blue")
         require(len(self.std) == 3 and min(self.std) > 0, f"data.std={self.std} must hold three numbers above 0")
-        require(self.workers >= 0, f"data.workers={self.workers} must not be negative")
+        require(self.workers is None or self.workers >= 0, f"data.workers={self.workers} must not be negative")
 
     @property
     def holds_out(self) -> bool:
@@ -205,80 +199,12 @@ class RunConfig:
 TYPED_NODES: dict[str, type] = {"init": InitConfig, "data": DataConfig, "trainer": TrainerConfig}
 
 
-def parse_config(config: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
-    """The checked settings of a run, from a config that Hydra composed with the command line's `overrides`.
-
-    Raises UserError, before anything is built, for the first invalid setting. Naming a setting that would
-    do nothing is a mistake only on the command line.
-    """
-    _refuse_unknown_keys(config)
-    missing = sorted(OmegaConf.missing_keys(config))
-    require(not missing, f"{', '.join(missing)} has no value (???); set it, as in {'=... '.join(missing)}=...")
-    internal = _named(overrides, r".+\._(?!target_|partial_)\w*(\..*)?")
-    require(not internal, f"{' '.join(internal)} is internal to Hydra and not a setting; leave it out")
-    parsed = OmegaConf.to_object(config)
-    run = RunConfig(**{entry.name: getattr(parsed, entry.name) for entry in fields(RunConfig)})
-    run = replace(run, data=replace(run.data, augment=_augments(run.data.augment, overrides)))
-    _refuse_idle_overrides(run.data, overrides)
-    check_nodes(run, nodes_of(run))
-    return run
-
-
 def moved(config: RunConfig, root: str | None) -> RunConfig:
     """The same run with its data in the folder `root`; None: where it was."""
     if root is None:
         return config
     require("root" in config.data.source, f"data.root={root} does nothing: this data set is not read from a folder")
     return replace(config, data=replace(config.data, root=root, source={**config.data.source, "root": root}))
-
-
-def nodes_of(config: RunConfig) -> dict[str, dict[str, Any]]:
-    """The nodes of a run with a `_target_`, by their dotted names."""
-    nodes = {name: getattr(config, name) for name in ("model", "augmentation", "optimizer", "scheduler", "loss")}
-    return {**nodes, "data.source": config.data.source, **{f"logger.{name}": n for name, n in config.logger.items()}}
-
-
-def check_nodes(config: RunConfig, names: Iterable[str]) -> None:
-    """Raises UserError where a setting of the nodes `names` is not one of its target's arguments."""
-    nodes, num_positional = nodes_of(config), {"optimizer": 1, "scheduler": 2}  # what the trainer adds: weights; times
-    for name in names:
-        check_target(nodes[name], name, num_positional.get(name, 0))
-        is_partial = nodes[name].get("_partial_", False)
-        require(
-            name == "loss" or is_partial == (name in num_positional),
-            f"{name}._partial_={is_partial} is wrong: true is for optimizer and scheduler, whose arguments the trainer "
-            "completes, and for losses that are functions",
-        )
-
-
-def _refuse_unknown_keys(config: DictConfig) -> None:
-    schema = OmegaConf.get_type(config)
-    unknown = set(config) - {entry.name for entry in fields(schema)}
-    require(not unknown, f"{', '.join(sorted(unknown))} is not a setting of a run")
-    for name, node in TYPED_NODES.items():
-        unknown = set(config[name]) - {entry.name for entry in fields(node)}
-        require(not unknown, f"{', '.join(f'{name}.{key}' for key in sorted(unknown))} is not a setting")
-
-
-def _named(overrides: Sequence[str], pattern: str) -> list[str]:
-    return [text.lstrip("+") for text in overrides if re.fullmatch(pattern, key_of(text))]
-
-
-def _augments(augment: bool | None, overrides: Sequence[str]) -> bool:
-    """Naming an augmentation on the command line switches it on."""
-    named = _named(overrides, r"augmentation(\..*)?")
-    require(augment is not False or not named, f"{' '.join(named)} does nothing with data.augment=false; leave one out")
-    return bool(named) if augment is None else augment
-
-
-def _refuse_idle_overrides(data: DataConfig, overrides: Sequence[str]) -> None:
-    for needed, holds, idle in (
-        ("data.validation=fold", data.validation == "fold", r"data\.folds?"),
-        ("data.normalize=true", data.normalize, r"data\.(mean|std)"),
-        ("data=folder", "skip_broken" in data.source, r"data\.skip_broken"),
-    ):
-        named = _named(overrides, idle)
-        require(holds or not named, f"{' '.join(named)} does nothing without {needed}; add that")
 
 
 def _require_finite(value: Any, name: str = "") -> None:

@@ -7,9 +7,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from src.cli import run_command
-from src.config import RunConfig, moved, parse_config
+from src.config import RunConfig, moved
 from src.errors import require
 from src.overrides import key_of, named_keys
+from src.parsing import parse_config
 from src.result import StopReason, is_finished
 from src.run_dir import RunDir, find_run, relative
 from src.sweeps.workers import end_with_parent, is_job

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from src.config import RunConfig, check_nodes, nodes_of
+from src.config import RunConfig
 from src.errors import require
 from src.overrides import key_of
+from src.parsing import check_nodes, nodes_of
 from src.run_dir import RunDir
 
 # Names below these are looked up without trust. Hydra 1.4 is going to ask for such a list in `instantiate`.
@@ -102,7 +103,7 @@ def _leads_to_trusted(target: str) -> bool:
 
 def _named_here() -> frozenset[str]:
     """The targets that the command line, conf/ and --config-dir name."""
-    from src.cli import config_folders
+    from src.choices import config_folders
 
     typed = [text.partition("=")[2].strip("'\"") for text in sys.argv[1:] if key_of(text).endswith("_target_")]
     files = [path for folder in config_folders() for path in folder.rglob("*.yaml")]

@@ -28,9 +28,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import trust
 from src.analysis.runs import RunRecord, read_record
-from src.cli import CONFIG_DIR, choices, register_plugins, register_resolvers
-from src.config import GROUPS, RunConfig, parse_config
+from src.choices import CONFIG_DIR, choices
+from src.cli import register_plugins
+from src.config import GROUPS, RunConfig
 from src.loggers.history_csv import write_history
+from src.parsing import parse_config
+from src.resolvers import register_resolvers
 from src.run_dir import RunDir
 from src.schemas import register_schemas
 

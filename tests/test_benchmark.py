@@ -34,7 +34,7 @@ def test_measures_every_row_it_was_asked_for(command):
     done = command("benchmark", *QUICK, *asked, "trainings=[quickstart]", "seeds=[3,4]", "format=json")
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]
-    names = ["quickstart", "course2021/deep", "quickstart", "affine", "crop_flip", "quickstart"]
+    names = [*["quickstart", "course2021/deep"] * 2, "quickstart", "affine", "crop_flip", "quickstart"]
     assert [row["what"].rsplit(", ", 1)[1] for row in rows] == names
     assert all(row["ours"] > 0 and row["other"] > 0 and len(row["rounds"]) == 2 for row in rows[:-1])
     assert rows[-1]["seeds"] == [3, 4] and len(rows[-1]["minutes"]) == 2
@@ -58,24 +58,27 @@ def planned(monkeypatch):
     def record(name):
         return lambda *arguments: calls.append((name, *arguments)) or ROWS[0]
 
-    for name in ("compare_loop", "compare_pipeline", "compare_augmentation", "measure_trainings"):
+    for name in ("compare_loop", "compare_arithmetic", "compare_pipeline", "compare_augmentation", "measure_trainings"):
         monkeypatch.setattr(comparisons, name, record(name))
     return calls
 
 
 @pytest.mark.slow
-def test_by_default_three_loops_a_pipeline_and_two_augmentations_are_measured(command, planned):
+def test_by_default_three_loops_their_arithmetic_a_pipeline_and_two_augmentations_are_measured(command, planned):
     done = command("benchmark", "data.batch_size=256")
     assert done.returncode == 0, done.stderr
     assert [(name, asked) for name, _, asked, *_ in planned] == [
         ("compare_loop", "quickstart"),
         ("compare_loop", "course2021/deep_augmented"),
         ("compare_loop", "fast/speedrun75"),
+        ("compare_arithmetic", "quickstart"),
+        ("compare_arithmetic", "course2021/deep_augmented"),
+        ("compare_arithmetic", "fast/speedrun75"),
         ("compare_pipeline", "quickstart"),
         ("compare_augmentation", "affine"),
         ("compare_augmentation", "crop_flip"),
     ]
-    assert [effort for *_, rounds, effort in planned] == [3.0] * 4 + [3.0 / 5] * 2
+    assert [effort for *_, rounds, effort in planned] == [3.0] * 7 + [3.0 / 5] * 2
     assert planned[0][3] == 7 and planned[0][1].optimizer["lr"] == 0.002 and planned[0][1].data.batch_size == 256
     assert (
         planned[2][1].trainer.epochs == 12 and planned[2][1].data.source["_target_"] == "src.data.synthetic.synthetic"
@@ -87,7 +90,7 @@ def test_an_augmentation_is_measured_with_its_own_settings(command, planned):
     named = ("augmentation=cutmix", "augmentation.steps.0.pixels=1")
     done = command("benchmark", *asked, *named, "data.batch_size=16")
     assert done.returncode == 0, done.stderr
-    loop, augmentation = (call[1] for call in planned)
+    loop, _, augmentation = (call[1] for call in planned)
     assert loop.data.augment and loop.augmentation["steps"][0]["pixels"] == 1
     assert augmentation.augmentation == {"_target_": "src.data.augment.CropFlip", "pixels": 4, "flip": "random"}
     assert augmentation.data.batch_size == 16

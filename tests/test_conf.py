@@ -14,8 +14,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from src.cli import CONFIG_DIR, choices, prepare_arguments
-from src.config import GROUPS, RunConfig, parse_config
+from src.choices import CONFIG_DIR, choices
+from src.cli import prepare_arguments
+from src.config import GROUPS, RunConfig
+from src.parsing import parse_config
 from src.targets import build
 from src.training.build import build_model
 from src.training.device import Placement

@@ -20,10 +20,12 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from src.benchmark import check_settings
-from src.cli import CONFIG_DIR, choices, prepare_arguments
-from src.config import GROUPS, TYPED_NODES, parse_config
+from src.choices import CONFIG_DIR, choices
+from src.cli import prepare_arguments
+from src.config import GROUPS, TYPED_NODES
 from src.loggers.history_csv import COLUMNS
 from src.overrides import key_of
+from src.parsing import parse_config
 from src.schemas import SCHEMAS
 from src.sweeps.grid import list_values
 from tests.conftest import ROOT, SMALL, process_environment

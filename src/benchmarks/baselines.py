@@ -26,6 +26,7 @@ from src.training.trainer import Trainer
 
 Epoch = Callable[[], None]
 Baseline = Callable[[RunConfig, Splits, Placement], Epoch]
+MATRIX_SIZE = 4096  # large enough for the device's highest speed
 NOWHERE = RunDir(Path(os.devnull))  # a checkpoint would fail there: benchmarks must not write any
 
 
@@ -76,6 +77,13 @@ def dataloader_epoch(config: RunConfig, splits: Splits, placement: Placement) ->
             step(images.to(plain.device), labels.to(plain.device)).item()
 
     return epoch
+
+
+def multiply_matrices(placement: Placement) -> None:
+    """Multiplies two square matrices of MATRIX_SIZE in the precision of `placement`."""
+    dtype = placement.autocast_dtype or torch.float32
+    square = torch.ones(MATRIX_SIZE, MATRIX_SIZE, dtype=dtype, device=placement.device)
+    torch.mm(square, square)
 
 
 def build_classifier(config: RunConfig, splits: Splits, placement: Placement) -> Classifier:

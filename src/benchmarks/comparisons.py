@@ -11,16 +11,26 @@ from typing import Any
 import torch
 from torch.utils.benchmark import set_torch_threads
 
-from src.benchmarks.baselines import Baseline, bare_epoch, dataloader_epoch, loop_epoch, torchvision_transform
+from src.benchmarks.baselines import (
+    MATRIX_SIZE,
+    Baseline,
+    bare_epoch,
+    build_classifier,
+    dataloader_epoch,
+    loop_epoch,
+    multiply_matrices,
+    torchvision_transform,
+)
 from src.benchmarks.timing import images_per_second, in_turns, microseconds_per_image, time_call
 from src.config import RunConfig
 from src.data.rng import make_generator
 from src.data.split import Splits
 from src.formatting import percent
+from src.models.summary import summarize
 from src.run_dir import RunDir
 from src.targets import build
 from src.training.build import build_preprocess, load_splits
-from src.training.device import choose_placement
+from src.training.device import Placement, choose_placement
 from src.training.run import run
 
 NEVER = 1e9  # minutes, epochs
@@ -44,7 +54,9 @@ class Comparison:
     def cells(self) -> tuple[str, ...]:
         """The row of the table: what, ours, other, unit, ours / other, on."""
         row = self.as_dict()
-        return self.what, f"{row['ours']:,.1f}", f"{row['other']:,.1f}", self.unit, f"{row['ratio']:.3f}", self.on
+        digits = 3 if self.unit == "TFLOP/s" else 1
+        ours, other = (f"{row[side]:,.{digits}f}" for side in ("ours", "other"))
+        return self.what, ours, other, self.unit, f"{row['ratio']:.3f}", self.on
 
 
 @dataclass(frozen=True)
@@ -61,14 +73,42 @@ class Training:
         return asdict(self)
 
     def cells(self) -> tuple[str, ...]:
-        """The row of the table, as for a comparison: the median of the minutes as ours, and no other."""
+        """The row of the table: the median of the minutes as ours; with several, of all but the first, the other.
+
+        The first run of a process also chooses kernels and allocates memory.
+        """
         reached = ", ".join(map(percent, self.test_top1))
-        return f"{self.what}: test {reached}", f"{statistics.median(self.minutes):,.2f}", "-", "minutes", "-", self.on
+        first, later = self.minutes[0], self.minutes[1:]
+        minutes = statistics.median(later or [first])
+        cells = (f"{minutes:,.2f}", f"{first:,.2f}", "minutes, first", f"{minutes / first:.3f}")
+        return f"{self.what}: test {reached}", *(cells if later else (cells[0], "-", "minutes", "-")), self.on
 
 
 def compare_loop(config: RunConfig, experiment: str, rounds: int, seconds: float) -> Comparison:
     """Images per second of `Trainer.train_epoch` and of the bare step; `seconds` of each side in each round."""
     return _compare_epochs(config, f"training loop / bare step, {experiment}", bare_epoch, rounds, seconds)
+
+
+def compare_arithmetic(config: RunConfig, experiment: str, rounds: int, seconds: float) -> Comparison:
+    """TFLOP/s of `Trainer.train_epoch` and of a large matrix product in the same precision: the limit of the device.
+
+    A step takes six operations for each multiply-add of the network: two forward, four backward.
+    """
+    config, placement, splits, num_images = _prepare_epochs(config, seconds)
+    per_image = 6 * summarize(build_classifier(config, splits, placement).model, config.data.image_size).multiply_adds
+    loop, product = loop_epoch(config, splits, placement), partial(multiply_matrices, placement)
+    loop()
+    repeat = max(1, round(seconds / time_call(product, placement.device)))
+    operations = repeat * 2 * MATRIX_SIZE**3
+
+    def limit() -> float:
+        return operations / 1e12 / time_call(lambda: [product() for _ in range(repeat)], placement.device)
+
+    def ours() -> float:
+        return per_image * images_per_second(loop, num_images, placement.device) / 1e12
+
+    what = f"training loop / matrix product, {experiment}"
+    return Comparison(what, "TFLOP/s", placement.description, in_turns(ours, limit, rounds))
 
 
 def compare_pipeline(config: RunConfig, experiment: str, rounds: int, seconds: float) -> Comparison:
@@ -79,6 +119,16 @@ def compare_pipeline(config: RunConfig, experiment: str, rounds: int, seconds: f
 
 def _compare_epochs(config: RunConfig, what: str, baseline: Baseline, rounds: int, seconds: float) -> Comparison:
     """Epochs of both, at full size, on as many images as the bare step takes in `seconds`."""
+    config, placement, splits, num_images = _prepare_epochs(config, seconds)
+    sides = loop_epoch(config, splits, placement), baseline(config, splits, placement)
+    for side in sides:
+        side()
+    speeds = (partial(images_per_second, side, num_images, placement.device) for side in sides)
+    return Comparison(what, "images/s", placement.description, in_turns(*speeds, rounds))
+
+
+def _prepare_epochs(config: RunConfig, seconds: float) -> tuple[RunConfig, Placement, Splits, int]:
+    """The config of endless training at full size, where it computes, and as many images as take `seconds`."""
     endless = replace(config.trainer, progressive_resizing=[], checkpoint_minutes=NEVER, epochs=NEVER)
     config = replace(config, trainer=endless)
     placement = choose_placement(config.trainer)
@@ -87,12 +137,7 @@ def _compare_epochs(config: RunConfig, what: str, baseline: Baseline, rounds: in
     probe()  # warms up
     num_batches = round(seconds / (time_call(probe, placement.device) / 3))
     num_images = max(3, min(num_batches, MAX_IMAGES // size)) * size
-    splits = _with_images(splits, num_images)
-    sides = loop_epoch(config, splits, placement), baseline(config, splits, placement)
-    for side in sides:
-        side()
-    speeds = (partial(images_per_second, side, num_images, placement.device) for side in sides)
-    return Comparison(what, "images/s", placement.description, in_turns(*speeds, rounds))
+    return config, placement, _with_images(splits, num_images), num_images
 
 
 def _with_images(splits: Splits, count: int) -> Splits:

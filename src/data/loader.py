@@ -7,11 +7,11 @@ import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from src.data.dataset import LabeledImages
 from src.data.rng import FLIP_SIDE, ORDER, TRANSFORM, derive_seed, make_generator
@@ -74,7 +74,7 @@ class BatchPlan:
 
 
 class DeviceLoader:
-    """Batches of images that all lie on the device: one `index_select` per batch, no workers.
+    """Batches of images that all lie on the device where it has room: one `index_select` per batch, no workers.
 
     With `alternate_flip` every image is mirrored in every other epoch, in odd or even ones by chance. Two epochs then
     show both sides of all images; with random flips, of half of them (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds").
@@ -83,60 +83,91 @@ class DeviceLoader:
     def __init__(
         self, data: LabeledImages, plan: BatchPlan, device: torch.device, alternate_flip: bool = False
     ) -> None:
-        self.data, self.plan, self.device = data.to(device), plan, device
+        self.data, self.plan, self.device = place(data, device), plan, device
         self.flip_side = None  # (N,) 0 or 1: 1 where the image is mirrored in even epochs
         if alternate_flip:
             generator = make_generator(plan.seed, 0, 0, FLIP_SIDE)
-            self.flip_side = torch.randint(0, 2, (len(data),), generator=generator).to(device)
+            self.flip_side = torch.randint(0, 2, (len(data),), generator=generator).to(self.data.labels.device)
 
     def __len__(self) -> int:
         return len(self.plan)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of the epoch from number `start` on."""
-        for indices in self.plan.indices(epoch, self.device)[start:]:
+        for indices in self.plan.indices(epoch, self.data.labels.device)[start:]:
             batch = self.data[indices]
             images = batch.images
             if self.flip_side is not None:
                 mirrored = (self.flip_side[indices] + epoch) % 2 == 1
                 images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
-            yield images, batch.labels
+            yield upload(images, self.device), upload(batch.labels, self.device)
 
 
-@dataclass(frozen=True)
+def place(data: LabeledImages, device: torch.device) -> LabeledImages:
+    """`data` on `device`; left where it is if it would take more than half of a GPU's free memory."""
+    if device.type == "cuda" and data.images.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return data
+    return data.to(device)
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on `device`; from the CPU to a GPU by pinned memory, so that the CPU need not wait."""
+    if tensor.device.type == device.type:
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 class PerImageLoader:
     """The batches of `DeviceLoader` with a transform applied to each image, in the processes of a DataLoader.
 
     For torchvision's transforms, which treat all images of a batch alike. `transform` maps (3, H, W) uint8 to the same
-    shape and dtype; it draws from torch's global generator, which is seeded for each batch and restored after it.
+    shape and dtype; it draws from torch's global generator, which is seeded for each batch and restored after it. The
+    `workers` live as long as the loader; 0: the calling process does it all.
     """
 
-    data: LabeledImages
-    plan: BatchPlan
-    device: torch.device
-    transform: Callable[[Tensor], Tensor]
-    workers: int
+    def __init__(
+        self,
+        data: LabeledImages,
+        plan: BatchPlan,
+        device: torch.device,
+        transform: Callable[[Tensor], Tensor],
+        workers: int,
+    ) -> None:
+        self.plan, self.device = plan, device
+        self.places: list[tuple[int, int]] = []  # (epoch, batch) of what is loaded next
+        self.loader = DataLoader(
+            TransformedBatches(data, plan, transform),
+            batch_size=None,
+            sampler=self.places,
+            num_workers=workers,
+            worker_init_fn=_ignore_signals,
+            persistent_workers=workers > 0,
+            pin_memory=device.type == "cuda",
+            # without its own generator the DataLoader would draw from the global one and shift the run's numbers
+            generator=make_generator(plan.seed, 0, 0, TRANSFORM),
+        )
 
     def __len__(self) -> int:
         return len(self.plan)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        loader = DataLoader(
-            list(enumerate(self.plan.indices(epoch)))[start:],
-            batch_size=None,
-            collate_fn=partial(self._load, epoch),
-            num_workers=self.workers,
-            worker_init_fn=_ignore_signals,
-            pin_memory=self.device.type == "cuda",
-            # without its own generator the DataLoader would draw from the global one and shift the run's numbers
-            generator=make_generator(self.plan.seed, epoch, 0, TRANSFORM),
-        )
-        for images, labels in loader:
+        """The batches of the epoch from number `start` on."""
+        self.places[:] = [(epoch, batch) for batch in range(start, self.plan.batches_in(epoch))]
+        for images, labels in self.loader:
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
-    def _load(self, epoch: int, numbered_indices: tuple[int, Tensor]) -> Batch:
-        batch, indices = numbered_indices
-        data = self.data[indices]
+
+@dataclass(frozen=True)
+class TransformedBatches(Dataset[Batch]):
+    """Item (epoch, batch) is that batch of the plan, each image transformed: a function of seed, epoch and batch."""
+
+    data: LabeledImages
+    plan: BatchPlan
+    transform: Callable[[Tensor], Tensor]
+
+    def __getitem__(self, place: tuple[int, int]) -> Batch:
+        epoch, batch = place
+        data = self.data[self.plan.indices(epoch)[batch]]
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(derive_seed(self.plan.seed, epoch, batch, TRANSFORM))
             images = torch.stack([self.transform(image) for image in data.images])

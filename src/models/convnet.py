@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from src.models.head import Head
 from src.models.init import INITIALIZERS
 
 
@@ -80,7 +81,7 @@ class ConvNet(nn.Module):
         for units in dense:
             head += [nn.Linear(features, units), ACTIVATIONS[activation]()]
             features = units
-        self.head = nn.Sequential(*head, nn.Linear(features, num_classes))
+        self.head = nn.Sequential(*head, Head(features, num_classes))
         INITIALIZERS[init](self)
 
     def forward(self, images: Tensor) -> Tensor:

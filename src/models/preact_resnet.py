@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from src.models.head import Head
 from src.models.init import kaiming_
 
 
@@ -37,7 +38,7 @@ class PreActResNet(nn.Module):
                 channels = width
         layers += [nn.BatchNorm2d(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
         self.features = nn.Sequential(*layers)
-        self.head = nn.Linear(channels, num_classes)
+        self.head = Head(channels, num_classes)
         kaiming_(self.features)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from src.models.head import Head
 from src.models.init import kaiming_
 
 
@@ -27,7 +28,7 @@ class ResNet(nn.Module):
                 layers.append(Block(channels, width))
                 channels = width
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.head = nn.Linear(channels, num_classes)
+        self.head = Head(channels, num_classes)
         kaiming_(self.features)
 
     def forward(self, images: Tensor) -> Tensor:

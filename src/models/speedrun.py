@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from src.models.head import Head
 from src.models.init import dirac_
 from src.shapes import check_choice
 
@@ -50,7 +51,7 @@ class SpeedrunNet(nn.Module):
             Group(first, second, inner=3 * second // 4, kernels=(3, 3, 1), silu_of=silu_of),
             Group(second, third, inner=2 * third // 3, kernels=(2, 3, 3), silu_of=silu_of),
         )
-        self.head = nn.Linear(third, num_classes, bias=False)
+        self.head = Head(third, num_classes, bias=False)
         if dirac:
             dirac_(self.features[2:])
         for layer in self.features.modules():

@@ -3,6 +3,8 @@
 from torch import nn
 from torchvision.models import get_model
 
+from src.models.head import Head
+
 HALVINGS = 2  # left out; an unchanged ResNet reduces 32 pixels to 8 before its first block
 
 
@@ -24,7 +26,16 @@ def torchvision_cifar(name: str, num_classes: int) -> nn.Module:
     for path in halving:
         layer = network.get_submodule(path)
         network.set_submodule(path, _keep_size(layer) if isinstance(layer, nn.Conv2d) else nn.Identity())
+    for path, layer in list(network.named_modules()):
+        if isinstance(layer, nn.Linear) and layer.out_features == num_classes:
+            network.set_submodule(path, _as_head(layer))
     return network
+
+
+def _as_head(layer: nn.Linear) -> Head:
+    head = Head(layer.in_features, layer.out_features, bias=layer.bias is not None)
+    head.load_state_dict(layer.state_dict())
+    return head
 
 
 def _keep_size(layer: nn.Conv2d) -> nn.Conv2d:

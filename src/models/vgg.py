@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from src.models.head import Head
 from src.models.init import kaiming_
 
 
@@ -35,7 +36,7 @@ class VGG(nn.Module):
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         hidden = [nn.Linear(channels, channels), nn.ReLU(), nn.Dropout(dropout)]
         again = [nn.Linear(channels, channels), nn.ReLU(), nn.Dropout(dropout)]
-        self.head = nn.Sequential(*hidden, *again, nn.Linear(channels, num_classes))
+        self.head = nn.Sequential(*hidden, *again, Head(channels, num_classes))
         kaiming_(self.features)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 
-from src.cli import CONFIG_DIR, choices
+from src.choices import CONFIG_DIR, choices
 from src.errors import require
 from src.overrides import allow_new_keys
 

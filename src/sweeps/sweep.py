@@ -16,9 +16,10 @@ from src.analysis.compare import DIRECTIONS, Comparison, compare
 from src.analysis.runs import RunRecord, differences, flatten, read_record
 from src.analysis.setting_curves import write_setting_curves
 from src.analysis.sweep_table import sweep_text, write_sweep
-from src.config import RunConfig, parse_config
+from src.config import RunConfig
 from src.errors import UserError, require, require_choice
 from src.overrides import exact_command, key_of, named_keys, quote_override, shell_override
+from src.parsing import parse_config
 from src.result import Status, is_finished
 from src.run_dir import RunDir, find_run, relative
 

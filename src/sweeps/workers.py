@@ -13,7 +13,7 @@ from types import FrameType
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from src.cli import SRC
+from src.choices import SRC
 from src.errors import Interrupted
 from src.overrides import COMMAND, exact_command
 

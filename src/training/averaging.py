@@ -1,6 +1,9 @@
 """An average of the weights over the steps of a run, which is evaluated and saved in their place."""
 
+import math
 from collections.abc import Iterable
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +11,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from src.config import TrainerConfig
+from src.data.rng import DROPOUT, derive_seed
+from src.training.build import NUM_INIT_IMAGES
 from src.training.inference import Classifier
+
+if TYPE_CHECKING:
+    from src.training.trainer import Trainer
 
 
 def build_average(config: TrainerConfig, model: nn.Module) -> AveragedModel | None:
@@ -22,6 +30,32 @@ def build_average(config: TrainerConfig, model: nn.Module) -> AveragedModel | No
     if config.swa_start is not None:
         return AveragedModel(model, multi_avg_fn=get_swa_multi_avg_fn())
     return None
+
+
+def update_average(average: AveragedModel, trainer: "Trainer") -> None:
+    """After an optimizer step: adds the weights to the average, which is a copy of them before trainer.swa_start."""
+    if not _is_averaging(trainer):
+        average.n_averaged.zero_()  # the update then copies
+    average.update_parameters(trainer.classifier.model)
+
+
+def refresh_average(trainer: "Trainer") -> bool:
+    """After an epoch with trainer.swa_start: batch norm's statistics of the averaged weights; whether they changed.
+
+    They are those of NUM_INIT_IMAGES training images, augmented, at full size.
+    """
+    if trainer.config.trainer.swa_start is None or not _is_averaging(trainer):
+        return False
+    torch.manual_seed(derive_seed(*trainer.place, DROPOUT))
+    num_batches = min(math.ceil(NUM_INIT_IMAGES / trainer.config.data.batch_size), len(trainer.loader))
+    batches = (images for images, _ in islice(trainer.loader.batches(0), num_batches))
+    inputs = (trainer.network_inputs(images, trainer.draw_augmentation(images), size=None) for images in batches)
+    recompute_batch_norm(trainer.evaluated, inputs)
+    return True
+
+
+def _is_averaging(trainer: "Trainer") -> bool:
+    return trainer.share_done >= (trainer.config.trainer.swa_start or 0)
 
 
 @torch.no_grad()

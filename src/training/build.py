@@ -105,17 +105,18 @@ def build_loader(
     An `augmentation` that is no src.data.augment.Augmentation is taken for a torchvision transform of single images.
     """
     data, trainer = config.data, config.trainer
+    drops = "trainer.compile=true" if trainer.compile else "data.drop_last=true" if data.drop_last else None
     require(
-        not trainer.compile or data.batch_size <= len(train),
-        f"data.batch_size={data.batch_size} is more than the {len(train)} training images, and trainer.compile=true "
-        "leaves out batches that are not full",
+        not drops or data.batch_size <= len(train),
+        f"data.batch_size={data.batch_size} is more than the {len(train)} training images, and {drops} leaves out "
+        "batches that are not full",
     )
     plan = BatchPlan(
         num_images=len(train),
         batch_size=data.batch_size,
         seed=config.seed,
         epochs=trainer.epochs,
-        drop_last=trainer.compile,
+        drop_last=drops is not None,
         grad_accumulation_steps=trainer.grad_accumulation_steps,
     )
     require(
@@ -131,7 +132,8 @@ def build_loader(
                 f"augmentation.pixels={pixels} must be smaller than the images, which have {data.image_size} pixels",
             )
         return DeviceLoader(train, plan, device, augmentation.alternates_flip), augmentation
-    return PerImageLoader(train, plan, device, augmentation, data.workers), Augmentation()
+    workers = torch.get_num_threads() if data.workers is None else data.workers
+    return PerImageLoader(train, plan, device, augmentation, workers), Augmentation()
 
 
 def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:

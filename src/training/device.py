@@ -4,10 +4,7 @@ import contextlib
 import logging
 import os
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TextIO
 
 import torch
 from torch import nn
@@ -15,14 +12,11 @@ from torch import nn
 from src.config import TrainerConfig
 from src.errors import UserError
 from src.hardware import computes_bf16, keep_freed_memory
-from src.lock import try_lock
+from src.training.gpus import claim_gpu, query_gpus
 
 log = logging.getLogger("cifarlab")
 
 _DTYPES = {"fp32": None, "tf32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-GPU_LOCKS = Path(tempfile.gettempdir()) / f"cifarlab-gpus-{os.getuid()}"
-_claimed: dict[Path, tuple[int, TextIO]] = {}  # an open file keeps its lock as long as this process lives
 
 
 @dataclass(frozen=True)
@@ -59,13 +53,14 @@ class Placement:
 
 
 def choose_placement(config: TrainerConfig) -> Placement:
-    """Resolves every `auto`, and tunes the process to the device: cuDNN's choice of kernels, or malloc on a CPU.
+    """Resolves every `auto`, and tunes the process to the device: the precision of a GPU's kernels, or malloc on a CPU.
 
     Raises UserError for a device or precision that this machine does not have.
     """
     device = torch.device(_device_type(config.device))
     if device.type == "cuda" and torch.cuda.device_count() > 1:
-        device = torch.device("cuda", claim_gpu(torch.cuda.device_count()))
+        uuids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
+        device = torch.device("cuda", claim_gpu(uuids, query_gpus()))
         torch.cuda.set_device(device)
     precision = config.precision
     if precision in ("auto", "bf16_if_supported"):
@@ -76,30 +71,12 @@ def choose_placement(config: TrainerConfig) -> Placement:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)
     if device.type == "cuda":
-        # shapes hardly ever change: trying out the kernels pays, but may choose others in another run
-        torch.backends.cudnn.benchmark = not config.deterministic
         kernels = "tf32" if precision == "tf32" else "ieee"  # PyTorch's default for convolutions is tf32
         torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = kernels
     else:
         keep_freed_memory()  # nor do the sizes of what each step allocates
     channels_last = config.memory_format != "contiguous"
     return Placement(device, _DTYPES[precision], torch.channels_last if channels_last else torch.contiguous_format)
-
-
-def claim_gpu(count: int, locks: Path = GPU_LOCKS) -> int:
-    """The first of `count` GPUs that no other process has claimed; where all are taken, one that is shared.
-
-    A process keeps the GPU that it was given first, so that the runs of a sequential sweep stay on one.
-    """
-    if locks in _claimed:
-        return _claimed[locks][0]
-    locks.mkdir(exist_ok=True)
-    for index in range(count):
-        file = try_lock(locks / str(index))
-        if file is not None:
-            _claimed[locks] = (index, file)
-            return index
-    return os.getpid() % count
 
 
 def _device_type(wanted: str) -> str:

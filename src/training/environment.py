@@ -8,6 +8,8 @@ import numpy
 import torch
 import torchvision
 
+from src.training.gpus import query_gpus
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -20,6 +22,9 @@ def describe_environment(device: str) -> dict[str, str | int | None]:
         "numpy": numpy.__version__,
         "platform": platform.platform(),
         "device": device,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "driver": next((gpu.driver for gpu in query_gpus().values()), None),
         "threads": torch.get_num_threads(),
         "commit": git_commit(),
     }

@@ -119,6 +119,7 @@ def compute_outputs(
     `module` is left in evaluation mode. `between_batches` may raise to end early.
     """
     module.eval()
+    torch.backends.cudnn.benchmark = False  # see Trainer.train_epoch
     parts = []
     for batch in images.split(EVAL_BATCH):
         inputs = preprocess.normalize(preprocess.to_float(batch.to(placement.device)))

@@ -53,7 +53,7 @@ def _double(trainer: Trainer) -> Trainer:
     config, classifier, splits = trainer.config, trainer.classifier, trainer.splits
     count = min(NUM_IMAGES, max(2, config.data.batch_size), len(splits.train))
     few = torch.linspace(0, len(splits.train) - 1, count).long()
-    data = replace(config.data, batch_size=count, workers=0)
+    data = replace(config.data, batch_size=count, workers=0, drop_last=False)
     epochs = math.ceil(config.trainer.epochs)  # at least one batch, whatever the batch size
     settings = replace(config.trainer, compile=False, cuda_graph=False, grad_accumulation_steps=1, epochs=epochs)
     model = copy.deepcopy(classifier.model)

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from src.config import RunConfig
+from src.data.loader import place
 from src.data.rng import AUGMENTATION, DROPOUT, derive_seed, make_generator
 from src.data.split import Splits
 from src.errors import Interrupted
@@ -18,8 +18,8 @@ from src.optim.sam import climbed, unchanged_buffers
 from src.result import StopReason
 from src.run_dir import RunDir
 from src.targets import build
-from src.training.averaging import build_average, recompute_batch_norm
-from src.training.build import NUM_INIT_IMAGES, build_loader, build_optimizer, build_scheduler
+from src.training.averaging import build_average, refresh_average, update_average
+from src.training.build import build_loader, build_optimizer, build_scheduler
 from src.training.captured_step import CapturedStep, can_capture
 from src.training.checkpoint import save_checkpoint
 from src.training.clock import Clock
@@ -67,7 +67,7 @@ class Trainer:
         loss = build(config.loss, "loss")
         self.loss = loss.to(device) if isinstance(loss, nn.Module) else loss  # it may hold class weights
         watched = splits.test if config.data.validation == "test" else splits.validation
-        self.validation = watched.to(device) if watched else None
+        self.validation = place(watched, device) if watched else None
         self.state, self.meter = TrainState(), Meter(device)
         self.average = build_average(config.trainer, classifier.model)
         self.evaluated = classifier.with_model(self.average.module) if self.average else classifier
@@ -101,7 +101,8 @@ class Trainer:
                 return StopReason.PATIENCE
             self._stop_if_asked()
             ended = self.train_epoch()
-            self.refresh_average()
+            if refresh_average(self):
+                self.saved_at = None  # what was saved is no longer the present state
             if not ended:
                 return StopReason.MAX_MINUTES
             is_best = self.end_epoch(self.validate())
@@ -141,6 +142,9 @@ class Trainer:
     def train_epoch(self) -> bool:
         """One epoch, or the rest of one; False where max_minutes ran out before its end."""
         self.classifier.train()
+        # cuDNN tries out its kernels for each shape, which pays in many equal steps, but not in evaluations; which is
+        # fastest may differ from run to run
+        torch.backends.cudnn.benchmark = not self.config.trainer.deterministic
         self._tick()
         group: list[SeededBatch] = []  # the batches of one optimizer step
         for images, labels in self.loader.batches(self.state.epoch, start=self.state.batch):
@@ -202,30 +206,17 @@ class Trainer:
         self.scaler.update()
         self.zero_grad()
         if self.average:
-            if not self.is_averaging:
-                self.average.n_averaged.zero_()  # the next update copies the weights
-            self.average.update_parameters(self.classifier.model)
+            update_average(self.average, self)
         self.state.lr = self.lr
         self.scheduler.step()
         self.state.step += 1
-
-    def refresh_average(self) -> None:
-        """With trainer.swa_start, batch norm's statistics of the averaged weights from some augmented images."""
-        if not (self.config.trainer.swa_start and self.is_averaging):
-            return
-        torch.manual_seed(derive_seed(*self.place, DROPOUT))
-        num_batches = min(math.ceil(NUM_INIT_IMAGES / self.config.data.batch_size), len(self.loader))
-        batches = (images for images, _ in islice(self.loader.batches(0), num_batches))
-        inputs = (self.network_inputs(images, self.draw_augmentation(images), size=None) for images in batches)
-        recompute_batch_norm(self.evaluated, inputs)
-        self.saved_at = None
 
     def validate(self) -> Metrics | None:
         """Metrics of the validation images; None where there are none."""
         if self.validation is None:
             return None
         logits = self.evaluated.logits(self.validation.images, between_batches=self._stop_if_asked)
-        metrics = measure(logits, self.validation.labels, self.splits.classes)
+        metrics = measure(logits, self.validation.labels.to(logits.device), self.splits.classes)
         if not math.isfinite(metrics.loss):
             raise divergence(self)
         return metrics
@@ -300,11 +291,6 @@ class Trainer:
     def share_done(self) -> float:
         """The share of the run's steps that are done, in [0, 1]."""
         return min((self.state.epoch + self.state.batch / len(self.loader)) / self.config.trainer.epochs, 1.0)
-
-    @property
-    def is_averaging(self) -> bool:
-        """Whether the average grows; before trainer.swa_start it is a copy of the weights."""
-        return self.share_done > (self.config.trainer.swa_start or 0)
 
     def _stop_if_asked(self) -> None:
         if self.stop.signal_number is not None:

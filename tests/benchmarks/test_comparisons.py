@@ -8,11 +8,14 @@ from src.benchmarks.comparisons import (
     NEVER,
     Comparison,
     Training,
+    compare_arithmetic,
     compare_augmentation,
     compare_loop,
     compare_pipeline,
     measure_trainings,
 )
+from src.models.summary import summarize
+from src.targets import build
 
 
 def test_ratio_is_the_median_of_the_rounds_ratios():
@@ -23,8 +26,25 @@ def test_ratio_is_the_median_of_the_rounds_ratios():
 
 def test_a_training_shows_every_seeds_accuracy():
     row = Training("x", "CPU", [0, 1, 2], [4.0, 6.0, 4.5], [0.65, 0.66, 0.655])
-    assert row.cells() == ("x: test 65.00 %, 66.00 %, 65.50 %", "4.50", "-", "minutes", "-", "CPU")
+    assert row.cells() == ("x: test 65.00 %, 66.00 %, 65.50 %", "5.25", "4.00", "minutes, first", "1.312", "CPU")
     assert row.as_dict()["seeds"] == [0, 1, 2]
+
+
+def test_the_first_training_of_a_process_is_shown_beside_the_later_ones():
+    row = Training("x", "CPU", [0, 1, 2], [6.0, 4.0, 5.0], [0.65, 0.66, 0.655])
+    assert row.cells()[1:] == ("4.50", "6.00", "minutes, first", "0.750", "CPU")
+    assert Training("x", "CPU", [0], [6.0], [0.65]).cells()[1:] == ("6.00", "-", "minutes", "-", "CPU")
+
+
+def test_arithmetic_is_compared_with_a_matrix_product(tiny, monkeypatch):
+    monkeypatch.setattr(comparisons, "MATRIX_SIZE", 64)
+    monkeypatch.setattr("src.benchmarks.baselines.MATRIX_SIZE", 64)
+    monkeypatch.setattr(comparisons, "images_per_second", lambda *_: 1000.0)
+    config = tiny()
+    row = compare_arithmetic(config, "x", rounds=2, seconds=0.01)
+    per_image = summarize(build(config.model, "model"), config.data.image_size).multiply_adds
+    assert row.unit == "TFLOP/s" and [ours for ours, _ in row.rounds] == [6 * per_image * 1000 / 1e12] * 2
+    assert all(limit > 0 for _, limit in row.rounds)
 
 
 @pytest.fixture

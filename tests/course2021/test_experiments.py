@@ -1,7 +1,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from src.cli import CONFIG_DIR
+from src.choices import CONFIG_DIR
 from src.course2021.experiments import CLAIMS, EXPERIMENTS
 
 PRESETS = CONFIG_DIR / "experiment" / "course2021"

@@ -1,10 +1,11 @@
+import multiprocessing
 import signal
 
 import pytest
 import torch
 
 from src.data.dataset import LabeledImages
-from src.data.loader import BatchPlan, DeviceLoader, PerImageLoader
+from src.data.loader import BatchPlan, DeviceLoader, PerImageLoader, place
 
 CPU = torch.device("cpu")
 
@@ -183,3 +184,35 @@ def test_workers_ignore_the_signals_that_end_a_run():
 def test_the_order_depends_on_the_seed():
     first, second = (torch.cat([labels for _, labels in loaders(seed=s)[0].batches(0)]) for s in (0, 1))
     assert not torch.equal(first, second)
+
+
+def test_workers_stay_from_epoch_to_epoch_and_end_with_the_loader():
+    before = set(multiprocessing.active_children())
+    loader = loaders(workers=2)[1]
+    next(loader.batches(0))  # an epoch that is left early
+    workers = set(multiprocessing.active_children()) - before
+    whole = list(loader.batches(1))
+    assert set(multiprocessing.active_children()) - before == workers and len(workers) == 2
+    for (images, labels), (expected, same) in zip(whole, loaders()[1].batches(1), strict=True):
+        assert torch.equal(images, expected) and torch.equal(labels, same)
+    del loader
+    assert set(multiprocessing.active_children()) == before
+
+
+@pytest.mark.parametrize(("free", "stays"), [(4800, False), (4799, True)])
+def test_images_that_need_more_than_half_of_a_gpus_memory_stay(monkeypatch, free, stays):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 80 << 30))
+    fifty, moved = data(), []  # 50 images of 48 bytes
+    monkeypatch.setattr(LabeledImages, "to", lambda self, device: moved.append(device) or self)
+    assert place(fifty, torch.device("cuda")) is fifty and bool(moved) is not stays
+
+
+@pytest.mark.gpu
+def test_batches_of_images_that_stay_are_uploaded(monkeypatch):
+    device, plan = torch.device("cuda"), BatchPlan(50, 8, 0)
+    expected = list(DeviceLoader(data(), plan, device, alternate_flip=True).batches(1))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 80 << 30))
+    loader = DeviceLoader(data(), plan, device, alternate_flip=True)
+    assert loader.data.images.device.type == "cpu"
+    for (images, labels), (same, of_same) in zip(loader.batches(1), expected, strict=True):
+        assert images.device.type == "cuda" and torch.equal(images, same) and torch.equal(labels, of_same)

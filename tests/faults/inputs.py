@@ -23,7 +23,8 @@ from typing import ClassVar, NoReturn
 import pytest
 
 from src import trust
-from src.cli import register_plugins, register_resolvers
+from src.cli import register_plugins
+from src.resolvers import register_resolvers
 from src.schemas import register_schemas
 from tests.conftest import ROOT, Done, run_in_process
 from tests.faults import (

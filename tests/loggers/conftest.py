@@ -5,8 +5,8 @@ import pytest
 import torch
 from tensorboard.summary.writer.event_file_writer import AtomicCounter
 
-from src.config import parse_config
 from src.loggers.logger import Row, RunStart
+from src.parsing import parse_config
 from tests.conftest import compose_fast, create_in
 
 

@@ -34,6 +34,12 @@ def test_resnets_begin_with_3x3_pixels_at_full_size():
     assert network.layer1(torch.zeros(1, 64, 32, 32)).shape[2:] == (32, 32)
 
 
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+def test_logits_are_float32_under_autocast(name):
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        assert torchvision_cifar(name, num_classes=7).eval()(torch.zeros(1, 3, 32, 32)).dtype == torch.float32
+
+
 @pytest.mark.parametrize("name", ["vgg16", "convnext_tiny", "regnet_y_400mf"])
 def test_networks_that_begin_otherwise_are_refused(name):
     with pytest.raises(ValueError, match=f"name={name} does not begin with a convolution of stride 2"):

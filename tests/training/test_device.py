@@ -1,14 +1,10 @@
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from src.config import TrainerConfig
 from src.errors import UserError
 from src.training import device
-from src.training.device import Placement, choose_placement, claim_gpu
-from tests.conftest import process_environment
+from src.training.device import Placement, choose_placement
 
 
 def test_a_cpu_trains_in_fp32_and_channels_last():
@@ -107,42 +103,3 @@ def test_cuda_is_chosen_where_it_is(kept):
     placement = choose_placement(TrainerConfig())
     assert placement.device.type == "cuda" and placement.autocast_dtype is not None
     assert not kept
-
-
-# Only the functions under test: importing torch would take seconds in each process.
-CLAIM = """
-import sys, types
-for name in ("torch", "torch.nn"):
-    sys.modules[name] = types.ModuleType(name)
-torch = sys.modules["torch"]
-torch.nn = sys.modules["torch.nn"]
-torch.bfloat16 = torch.float16 = torch.device = torch.dtype = torch.memory_format = torch.nn.Module = object
-from pathlib import Path
-from src.training.device import claim_gpu
-"""
-
-
-def start(script):
-    return subprocess.Popen(
-        [sys.executable, "-c", f"{CLAIM}{script}"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=process_environment(),
-    )  # fmt: skip
-
-
-def test_processes_get_a_gpu_each_and_keep_it(tmp_path):
-    locks = tmp_path / "gpus"
-    assert claim_gpu(3, locks) == 0
-    script = f"print(claim_gpu(3, Path({str(locks)!r})), flush=True); input()"
-    others = [start(script) for _ in range(2)]
-    assert sorted(other.stdout.readline() for other in others) == ["1\n", "2\n"]
-    assert claim_gpu(3, locks) == 0
-    for other in others:
-        other.communicate("\n")
-    # What a process held is free once it is gone.
-    assert start(script).communicate("\n")[0] == "1\n"
-
-
-def test_a_gpu_is_shared_where_all_are_taken(tmp_path):
-    locks = tmp_path / "gpus"
-    claim_gpu(1, locks)
-    assert start(f"print(claim_gpu(1, Path({str(locks)!r})))").communicate()[0] == "0\n"

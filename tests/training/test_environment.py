@@ -6,7 +6,7 @@ from src.training.environment import describe_environment, git_commit
 def test_names_versions_and_device():
     facts = describe_environment("CPU, fp32")
     assert facts["torch"] == torch.__version__ and facts["device"] == "CPU, fp32"
-    assert {"python", "torchvision", "numpy", "platform", "threads", "commit"} < facts.keys()
+    assert {"python", "torchvision", "numpy", "platform", "threads", "commit", "cuda", "cudnn", "driver"} < facts.keys()
 
 
 def test_commit_is_a_hash_or_unknown(monkeypatch, tmp_path):

@@ -27,8 +27,10 @@ NORMALIZED = ("data.normalize=true", "data.mean=[0.5,0.5,0.5]", "data.std=[0.2,0
 
 
 @pytest.fixture
-def trainer_on_cuda(config_of, tmp_path):
+def trainer_on_cuda(config_of, tmp_path, monkeypatch):
     """trainer_on_cuda(mode, "model=deep") -> a trainer of 20 images; tensors have shapes and devices, no numbers."""
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 30, 1 << 30))
 
     def make(mode: FakeTensorMode, *overrides: str) -> Trainer:
         config = config_of(
