@@ -70,7 +70,7 @@ class DataConfig:
 
 @dataclass
 class TrainerConfig:
-    epochs: int | float = 120  # length of the run; 8.75: the ninth epoch ends after three quarters of its batches
+    epochs: int | float | None = 120  # length of the run, perhaps 8.75; null: as many as fit into max_minutes
     device: str = "auto"  # auto: cuda where there is one, else cpu
     precision: str = (
         "auto"  # auto: bf16 on GPUs (fp16 on old ones), fp32 on CPUs; bf16_if_supported, fp32, tf32, bf16, fp16
@@ -94,7 +94,11 @@ class TrainerConfig:
     checkpoint_minutes: float = 10.0  # also save within epochs, this often
 
     def __post_init__(self) -> None:
-        require(self.epochs > 0, f"trainer.epochs={self.epochs} must be above 0")
+        require(
+            self.epochs is not None or self.max_minutes is not None,
+            "trainer.epochs=null needs a time to fill: set trainer.max_minutes",
+        )
+        require(self.epochs is None or self.epochs > 0, f"trainer.epochs={self.epochs} must be above 0")
         require_choice("trainer.device", self.device, DEVICES)
         require_choice("trainer.precision", self.precision, PRECISIONS)
         require_choice("trainer.memory_format", self.memory_format, MEMORY_FORMATS)
@@ -178,7 +182,7 @@ class RunConfig:
         require(0 <= self.seed < 2**63, f"seed={self.seed} must not be negative, nor above 2**63 - 1")
         warmup = self.scheduler.get("warmup_epochs", 0)
         require(
-            isinstance(warmup, int | float) and 0 <= warmup < trainer.epochs,
+            isinstance(warmup, int | float) and 0 <= warmup < (trainer.epochs or math.inf),
             f"scheduler.warmup_epochs={warmup} must be a number from 0 to below trainer.epochs={trainer.epochs}",
         )
         require(

@@ -44,6 +44,7 @@ RESULT_SHAPE = {  # of result.json, as src.shapes.check_shape takes it; keys tha
     "commands": [str],
     "started": str,
     "updated": str,
+    "planned_epochs": float,
     "epochs": int,
     "steps": int,
     "seconds": float,
@@ -88,7 +89,7 @@ def is_finished(result: Mapping[str, Any], pause_at: int | None = None) -> bool:
 
 
 def _check_ranges(result: Mapping[str, Any]) -> None:
-    for name in ("epochs", "steps", "seconds"):
+    for name in ("planned_epochs", "epochs", "steps", "seconds"):
         if result.get(name, 0) < 0:
             raise ValueError(f"{name} is {result[name]}, below 0")
     for part, metrics in (result.get("metrics") or {}).items():

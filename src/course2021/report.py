@@ -44,6 +44,7 @@ def show_headline() -> list[Block]:
 def show_experiments(rows: Rows, search: Comparison | None) -> list[Block]:
     """The accuracies of the course report beside those of these runs."""
     epochs, images, _ = _budget(next(iter(rows.values()))[0])
+    length = f"{epochs:g} epochs" if epochs else "as many epochs as fit into the time"
     results = {name: _result_cells(records, TEST_ACCURACY) for name, records in rows.items()}
     if search:
         results["search"] = _result_cells(search.rows[0].records, search.metric)
@@ -56,7 +57,7 @@ def show_experiments(rows: Rows, search: Comparison | None) -> list[Block]:
     blocks = [
         Heading("The course report's experiments beside these runs"),
         (
-            f"These runs share one budget: {epochs} epochs on {images:,} training images. The course report trained on "
+            f"These runs share one budget: {length} on {images:,} training images. The course report trained on "
             "50,000 images, mostly for 120 epochs (as we read it), one run per experiment, on a GPU. At another budget "
             "the order of the rows can be compared, the accuracies cannot."
         ),
@@ -113,7 +114,7 @@ def _result_cells(records: Sequence[RunRecord], metric: str) -> list[str]:
     return [*format_spread(measure_spread(measured, metric)), format_value(width), duration(seconds), device]
 
 
-def _budget(record: RunRecord) -> tuple[int, int, str | None]:
+def _budget(record: RunRecord) -> tuple[float | None, int, str | None]:
     """(epochs, training images, data set)."""
     return (
         record.settings["trainer.epochs"],

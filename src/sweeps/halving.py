@@ -13,8 +13,9 @@ from src.sweeps.sweep import Job, Sweep
 Candidate = Sequence[Job]  # one job for each of its seeds and folds
 
 
-def check_rungs(rungs: Sequence[int], eta: int, metric: str, epochs: float) -> None:
+def check_rungs(rungs: Sequence[int], eta: int, metric: str, epochs: float | None) -> None:
     """Raises UserError for rungs that do not rise between the start and a run's last epoch."""
+    require(epochs is not None, "hydra.sweeper.rungs needs a number of epochs; set trainer.epochs")
     require(eta >= 2, f"hydra.sweeper.eta={eta} must be at least 2: one candidate in eta continues")
     rising = all(low < high for low, high in zip((0, *rungs), (*rungs, epochs), strict=True))
     require(

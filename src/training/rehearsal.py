@@ -10,14 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.config import RunConfig
 from src.data.dataset import LabeledImages
 from src.data.split import Splits
 from src.errors import UserError, first_line
+from src.run_dir import RunDir
 from src.targets import is_device_failure, without_determinism
+from src.training.inference import Classifier
 from src.training.progressive_resizing import resize_batch
 from src.training.trainer import Trainer
 
 NUM_IMAGES = 8
+NEVER = 1e9  # minutes
 
 
 def rehearse(trainer: Trainer) -> None:
@@ -26,8 +30,12 @@ def rehearse(trainer: Trainer) -> None:
     Neither the trainer nor torch's generators are changed. Raises UserError, which names the part that fails.
     """
     config = trainer.config
+    count = min(NUM_IMAGES, max(2, config.data.batch_size), len(trainer.splits.train))
+    epochs = math.ceil(config.trainer.epochs)  # at least one batch
+    settings = replace(config.trainer, cuda_graph=False, grad_accumulation_steps=1, epochs=epochs)
+    config = replace(config, trainer=settings, data=replace(config.data, batch_size=count, drop_last=False))
     with torch.random.fork_rng():
-        double = _double(trainer)
+        double = build_double(config, trainer.classifier, trainer.splits, trainer.run_dir, count)
         preprocess = double.classifier.preprocess
         with _blaming("augmentation", config.augmentation):  # a transform of single images is called by the loader
             images, labels = next(iter(double.loader.batches(0)))
@@ -48,17 +56,13 @@ def rehearse(trainer: Trainer) -> None:
             double.optimizer_step()
 
 
-def _double(trainer: Trainer) -> Trainer:
-    """The same training, of a copy of the network, on a few images."""
-    config, classifier, splits = trainer.config, trainer.classifier, trainer.splits
-    count = min(NUM_IMAGES, max(2, config.data.batch_size), len(splits.train))
+def build_double(config: RunConfig, classifier: Classifier, splits: Splits, run_dir: RunDir, count: int) -> Trainer:
+    """A trainer of a copy of the network on `count` of the training images; it saves and logs nothing."""
     few = torch.linspace(0, len(splits.train) - 1, count).long()
-    data = replace(config.data, batch_size=count, workers=0, drop_last=False)
-    epochs = math.ceil(config.trainer.epochs)  # at least one batch, whatever the batch size
-    settings = replace(config.trainer, compile=False, cuda_graph=False, grad_accumulation_steps=1, epochs=epochs)
-    model = copy.deepcopy(classifier.model)
-    twin = classifier.with_model(model)
-    return Trainer(replace(config, data=data, trainer=settings), twin, _some(splits, few), trainer.run_dir)
+    data = replace(config.data, workers=0)
+    settings = replace(config.trainer, compile=False, max_minutes=None, checkpoint_minutes=NEVER)
+    twin = classifier.with_model(copy.deepcopy(classifier.model))
+    return Trainer(replace(config, data=data, trainer=settings), twin, _some(splits, few), run_dir)
 
 
 def _some(splits: Splits, few: Tensor) -> Splits:

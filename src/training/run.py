@@ -40,6 +40,7 @@ from src.training.messages import heading, log, log_messages, next_commands, res
 from src.training.progressive_resizing import cost_until
 from src.training.rehearsal import rehearse
 from src.training.signals import stop_on_signals
+from src.training.time_budget import settle_epochs
 from src.training.trainer import Trainer
 
 
@@ -68,6 +69,7 @@ def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None
             inputs = load_or_compute_features(splits, classifier, config, stop.raise_if_asked)
             preprocess = NoPreprocess([0, 0, 0], [1, 1, 1], placement)
             classifier = Classifier(model, preprocess, placement, config.init.freeze, on_features=True)
+        config = settle_epochs(config, classifier, inputs, run_dir)
         trainer = Trainer(
             config,
             classifier,
