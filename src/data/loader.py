@@ -83,7 +83,7 @@ class DeviceLoader:
     def __init__(
         self, data: LabeledImages, plan: BatchPlan, device: torch.device, alternate_flip: bool = False
     ) -> None:
-        self.data, self.plan, self.device = place(data, device), plan, device
+        self.data, self.plan, self.device = move_if_it_fits(data, device), plan, device
         self.flip_side = None  # (N,) 0 or 1: 1 where the image is mirrored in even epochs
         if alternate_flip:
             generator = make_generator(plan.seed, 0, 0, FLIP_SIDE)
@@ -103,7 +103,7 @@ class DeviceLoader:
             yield upload(images, self.device), upload(batch.labels, self.device)
 
 
-def place(data: LabeledImages, device: torch.device) -> LabeledImages:
+def move_if_it_fits(data: LabeledImages, device: torch.device) -> LabeledImages:
     """`data` on `device`; left where it is if it would take more than half of a GPU's free memory."""
     if device.type == "cuda" and data.images.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
         return data

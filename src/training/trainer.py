@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from src.config import RunConfig
-from src.data.loader import place
+from src.data.loader import move_if_it_fits
 from src.data.rng import AUGMENTATION, DROPOUT, derive_seed, make_generator
 from src.data.split import Splits
 from src.errors import Interrupted
@@ -67,7 +67,7 @@ class Trainer:
         loss = build(config.loss, "loss")
         self.loss = loss.to(device) if isinstance(loss, nn.Module) else loss  # it may hold class weights
         watched = splits.test if config.data.validation == "test" else splits.validation
-        self.validation = place(watched, device) if watched else None
+        self.validation = move_if_it_fits(watched, device) if watched else None
         self.state, self.meter = TrainState(), Meter(device)
         self.average = build_average(config.trainer, classifier.model)
         self.evaluated = classifier.with_model(self.average.module) if self.average else classifier

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from src.data.dataset import LabeledImages
-from src.data.loader import BatchPlan, DeviceLoader, PerImageLoader, place
+from src.data.loader import BatchPlan, DeviceLoader, PerImageLoader, move_if_it_fits
 
 CPU = torch.device("cpu")
 
@@ -204,7 +204,7 @@ def test_images_that_need_more_than_half_of_a_gpus_memory_stay(monkeypatch, free
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 80 << 30))
     fifty, moved = data(), []  # 50 images of 48 bytes
     monkeypatch.setattr(LabeledImages, "to", lambda self, device: moved.append(device) or self)
-    assert place(fifty, torch.device("cuda")) is fifty and bool(moved) is not stays
+    assert move_if_it_fits(fifty, torch.device("cuda")) is fifty and bool(moved) is not stays
 
 
 @pytest.mark.gpu
