@@ -87,8 +87,13 @@ def plan_tasks(config: DictConfig) -> "list[Callable[[], Comparison | Training]]
 def compose_speed_run(experiment: str) -> RunConfig:
     """The experiment with the command line's settings, on the synthetic images of conf/benchmark.yaml."""
     config = _compose("benchmark", f"+experiment={experiment}")
-    is_plain = config.trainer.grad_accumulation_steps == 1 and config.trainer.grad_clip_norm is None
-    problem = "trainer.grad_accumulation_steps and trainer.grad_clip_norm change one side only; leave them out"
+    trainer = config.trainer
+    is_plain = trainer.grad_accumulation_steps == 1 and trainer.grad_clip_norm is None
+    is_plain = is_plain and trainer.sam_rho is None and trainer.ema_decay is None and trainer.swa_start is None
+    problem = (
+        "trainer.grad_accumulation_steps, grad_clip_norm, sam_rho, ema_decay and swa_start change one side only; leave "
+        "them out"
+    )
     require(is_plain, problem)
     return config
 

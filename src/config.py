@@ -35,7 +35,7 @@ class DataConfig:
     normalize: bool = False  # subtract `mean` and divide by `std`; false: pixels / 255
     mean: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # of pixels / 255, per channel
     std: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])  # of pixels / 255, per channel
-    workers: int | None = None  # processes for augmentation=torchvision, image by image; null: one for each core
+    workers: int | None = None  # processes for augmentation=torchvision, image by image; null: as many as threads
     drop_last: bool = False  # leave out a last batch that is not full; always so with trainer.compile
 
     def __post_init__(self) -> None:
@@ -98,6 +98,12 @@ class TrainerConfig:
             self.epochs is not None or self.max_minutes is not None,
             "trainer.epochs=null needs a time to fill: set trainer.max_minutes",
         )
+        require(
+            self.epochs is not None or not self.compile,
+            "trainer.epochs=null does not know how long trainer.compile=true takes; set trainer.epochs",
+        )
+        if isinstance(self.epochs, float) and self.epochs.is_integer():
+            self.epochs = int(self.epochs)  # 8.0 and 8 are one setting
         require(self.epochs is None or self.epochs > 0, f"trainer.epochs={self.epochs} must be above 0")
         require_choice("trainer.device", self.device, DEVICES)
         require_choice("trainer.precision", self.precision, PRECISIONS)

@@ -55,7 +55,7 @@ def _message(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     aside = ("full_key:", "object_type=", "reference_type=", "See https://")
     text = " ".join(line for line in lines if line and not line.startswith(aside)).rstrip(".")
-    return text.replace("is incompatible with type hint 'Union[int, float]'", "is not a number")
+    return re.sub(r"is incompatible with type hint '(Optional\[)?Union\[int, float\]\]?'", "is not a number", text)
 
 
 def _unknown_key(key: str, name: str) -> str:

@@ -99,6 +99,7 @@ def test_mistakes_get_one_sentence(command, few_runs, arguments, sentence):
     assert not list((few_runs / "outputs").glob("*/*"))
 
 
+@pytest.mark.slow
 def test_odd_values_are_names_like_others(command, recorded, tmp_path):
     """A list, null, and a loss, of which less is better."""
     for dense, loss in (("[512]", 2.0), ("[512,128]", 1.5)):

@@ -90,6 +90,7 @@ WRONG = {
     "no override at all": (["model", "deep"], "model is not an override: write group=choice"),
     "folder that is a file": (["hydra.run.dir=wrong/file"], "wrong/file exists already and is no folder"),
     "wrong type": (["trainer.epochs=many"], "trainer.epochs: Value 'many' of type 'str' is not a number"),
+    "wrong number": (["trainer.max_minutes=abc"], "trainer.max_minutes: Value 'abc' of type 'str' could not be"),
     "wrong whole number": (["data.fold=many"], "data.fold: Value 'many' of type 'str' could not be converted"),
     "out of range": (["data.batch_size=0"], "data.batch_size=0 must be at least 1"),
     "no such argument": (["optimizer.momentun=0.9"], "unexpected keyword argument 'momentun'; its arguments are: lr"),

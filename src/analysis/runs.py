@@ -90,7 +90,9 @@ def device_of(record: RunRecord) -> str:
 def flatten(config: RunConfig) -> dict[str, Any]:
     """{"data.batch_size": 128, ...}: every setting that decides what a run computes; lists are values."""
     unused = {"logger"} if config.data.augment else {"logger", "augmentation"}
-    return _flatten({key: value for key, value in asdict(config).items() if key not in unused})
+    flat = _flatten({key: value for key, value in asdict(config).items() if key not in unused})
+    del flat["data.workers"]  # only the time depends on it
+    return flat
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

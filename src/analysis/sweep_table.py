@@ -113,12 +113,12 @@ def _notes(records: Sequence[RunRecord], halved: bool, by_validation: bool) -> l
     notes = []
     if halved:
         searched = [record for record in records if record.result.get("rungs")]
-        trained = sum(record.epochs for record in searched)
+        trained = sum(min(record.epochs, record.settings["trainer.epochs"]) for record in searched)
         full = sum(record.settings["trainer.epochs"] for record in searched)
         seconds = sum(record.seconds for record in searched)
         estimate = sum(record.seconds / record.epochs * record.settings["trainer.epochs"] for record in searched)
         notes.append(
-            f"The search trained {trained:,} epochs, {trained / full:.0%} of the {full:,} that training all "
+            f"The search trained {trained:,g} epochs, {trained / full:.0%} of the {full:,g} that training all "
             f"{len(searched)} runs to their last epoch takes, in {duration(seconds)} instead of about "
             f"{duration(estimate)}."
         )

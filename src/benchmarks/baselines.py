@@ -5,6 +5,7 @@ Each `*_epoch` function prepares one side and returns its epoch, a function that
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -79,11 +80,11 @@ def dataloader_epoch(config: RunConfig, splits: Splits, placement: Placement) ->
     return epoch
 
 
-def multiply_matrices(placement: Placement) -> None:
-    """Multiplies two square matrices of MATRIX_SIZE in the precision of `placement`."""
+def matrix_product(placement: Placement) -> Callable[[], Tensor]:
+    """A function that multiplies two square matrices of MATRIX_SIZE in the precision of `placement`."""
     dtype = placement.autocast_dtype or torch.float32
     square = torch.ones(MATRIX_SIZE, MATRIX_SIZE, dtype=dtype, device=placement.device)
-    torch.mm(square, square)
+    return partial(torch.mm, square, square)
 
 
 def build_classifier(config: RunConfig, splits: Splits, placement: Placement) -> Classifier:
@@ -96,7 +97,7 @@ def build_step(config: RunConfig, classifier: Classifier) -> Callable[[Tensor, T
     """Forward, backward and update: inputs (n, 3, H, W) float32 and labels (n,) int64 -> mean loss."""
     placement = classifier.placement
     optimizer = build_optimizer(config, classifier.model)
-    build_scheduler(config, optimizer, steps_per_epoch=1)  # sets the first learning rate, which stays
+    build_scheduler(config, optimizer, 1, config.trainer.epochs)  # sets the first learning rate, which stays
     scaler = torch.amp.GradScaler(placement.device.type, enabled=placement.needs_scaler)
     classifier.train()
 

@@ -18,7 +18,7 @@ from src.benchmarks.baselines import (
     build_classifier,
     dataloader_epoch,
     loop_epoch,
-    multiply_matrices,
+    matrix_product,
     torchvision_transform,
 )
 from src.benchmarks.timing import images_per_second, in_turns, microseconds_per_image, time_call
@@ -92,12 +92,13 @@ def compare_loop(config: RunConfig, experiment: str, rounds: int, seconds: float
 def compare_arithmetic(config: RunConfig, experiment: str, rounds: int, seconds: float) -> Comparison:
     """TFLOP/s of `Trainer.train_epoch` and of a large matrix product in the same precision: the limit of the device.
 
-    A step takes six operations for each multiply-add of the network: two forward, four backward.
+    A step takes about six operations for each multiply-add of the network: two forward, four backward.
     """
     config, placement, splits, num_images = _prepare_epochs(config, seconds)
     per_image = 6 * summarize(build_classifier(config, splits, placement).model, config.data.image_size).multiply_adds
-    loop, product = loop_epoch(config, splits, placement), partial(multiply_matrices, placement)
-    loop()
+    loop, product = loop_epoch(config, splits, placement), matrix_product(placement)
+    for warm_up in (loop, product):
+        warm_up()
     repeat = max(1, round(seconds / time_call(product, placement.device)))
     operations = repeat * 2 * MATRIX_SIZE**3
 

@@ -21,7 +21,7 @@ def select_experiments(records: Sequence[RunRecord]) -> Rows:
     found = [record for record in records if record.status == Status.COMPLETED and _name(record) in names]
     chosen = max(
         group_records(drop_repeats(found), _budget),
-        key=lambda runs: (len(set(map(_name, runs))), len(runs), _budget(runs[0])[:2]),
+        key=lambda runs: (len(set(map(_name, runs))), len(runs), _size(runs[0])),
         default=[],
     )
     settings = {name: compare([record for record in chosen if _name(record) == name]).rows for name in names}
@@ -115,12 +115,18 @@ def _result_cells(records: Sequence[RunRecord], metric: str) -> list[str]:
 
 
 def _budget(record: RunRecord) -> tuple[float | None, int, str | None]:
-    """(epochs, training images, data set)."""
+    """(epochs, training images, data set); epochs are None where runs fill a time."""
     return (
         record.settings["trainer.epochs"],
         record.result.get("data", {}).get("train_images", 0),
         record.choices.get("data"),
     )
+
+
+def _size(record: RunRecord) -> tuple[float, int]:
+    """The length of a run and its training images, to compare budgets by."""
+    epochs, images, _ = _budget(record)
+    return epochs or 0, images
 
 
 def _name(record: RunRecord) -> str:

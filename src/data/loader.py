@@ -30,7 +30,7 @@ class BatchPlan:
     num_images: int
     batch_size: int
     seed: int
-    epochs: float = math.inf
+    epochs: float = 1.0
     drop_last: bool = False
     grad_accumulation_steps: int = 1
 
@@ -53,10 +53,25 @@ class BatchPlan:
         """Optimizer steps per epoch."""
         return math.ceil(len(self) / self.grad_accumulation_steps)
 
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the run."""
+        return round(self.epochs * self.num_steps)
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of the run, of which the last may be a part."""
+        return math.ceil(self.total_steps / max(self.num_steps, 1))
+
+    def share_done(self, epoch: int, batch: int) -> float:
+        """The share of the run's batches that is over after `epoch` epochs and `batch` batches of the next."""
+        total = len(self) * (self.num_epochs - 1) + self.batches_in(self.num_epochs - 1)
+        return min((epoch * len(self) + batch) / total, 1.0)
+
     def batches_in(self, epoch: int) -> int:
         """Batches in epoch number `epoch`, from 0: all but those after the end of the last optimizer step."""
-        share = min(self.epochs - epoch, 1.0)
-        return min(round(share * self.num_steps) * self.grad_accumulation_steps, len(self))
+        steps = min(max(self.total_steps - epoch * self.num_steps, 0), self.num_steps)
+        return min(steps * self.grad_accumulation_steps, len(self))
 
     def ends_group(self, batches_done: int) -> bool:
         """Whether the optimizer steps once `batches_done` batches of the epoch are done."""
@@ -91,6 +106,10 @@ class DeviceLoader:
 
     def __len__(self) -> int:
         return len(self.plan)
+
+    def close(self) -> None:
+        """Frees the memory of the images."""
+        self.data = None
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of the epoch from number `start` on."""
@@ -149,6 +168,10 @@ class PerImageLoader:
 
     def __len__(self) -> int:
         return len(self.plan)
+
+    def close(self) -> None:
+        """Ends the workers."""
+        self.loader = None
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of the epoch from number `start` on."""

@@ -46,7 +46,9 @@ class ConsoleHandler(logging.Handler):
 
 class ConsoleLogger(Logger):
     def on_run_start(self, run: RunStart) -> None:
-        self.run, self.epochs = run, math.ceil(run.config.trainer.epochs)
+        self.run = run
+        self.total_batches = round(run.config.trainer.epochs * run.num_batches)
+        self.epochs = math.ceil(self.total_batches / run.num_batches)
         self.columns = columns_that_fit(console.width if console.is_terminal else None)
         self.first_log: tuple[float, float] | None = None  # time in seconds, share of the run's time before it
         self.cost_told = False
@@ -59,7 +61,7 @@ class ConsoleLogger(Logger):
             transient=True,
             disable=not console.is_terminal,
         )
-        self.task = self.bar.add_task("", total=run.num_batches, numbers="")
+        self.task = self.bar.add_task("", total=self._batches_in(len(run.history)), numbers="")
         log.info(WATCHED[run.config.data.validation])
         log.info(self._line({name: name for name in WIDTHS}))
         log.info("  ".join("-" * WIDTHS[name] for name in self.columns))
@@ -85,7 +87,7 @@ class ConsoleLogger(Logger):
             "left": duration(row["seconds"] * (1 - done) / done),
         }
         log.info(self._line(cells))
-        self.bar.reset(self.task, total=self.run.num_batches, numbers="")
+        self.bar.reset(self.task, total=self._batches_in(row["epoch"]), numbers="")
         self.cost_told = True  # from here on the table tells it
 
     def close(self) -> None:
@@ -100,8 +102,7 @@ class ConsoleLogger(Logger):
         then, done_before = self.first_log
         if now - then < MEASURE_SECONDS:
             return None
-        validation = 1 + self.run.val_share / 3  # a forward pass takes about a third of a step
-        left = (now - then) * (1 - done) / (done - done_before) * validation
+        left = (now - then) * (1 - done) / (done - done_before) * (1 + self.run.val_share)
         if not self.cost_told:
             advice = "; trainer.max_minutes=... ends it earlier, evaluated" if left > LONG_RUN_SECONDS else ""
             log.info(f"  at the speed of its first steps the run takes about {duration(left)} more{advice}")
@@ -110,7 +111,11 @@ class ConsoleLogger(Logger):
 
     def _time_share(self, epoch: int, batch: int = 0) -> float:
         """The share of the run's time that is over after `epoch` epochs and `batch` batches of the next."""
-        return self.run.time_share((epoch + batch / self.run.num_batches) / self.run.config.trainer.epochs)
+        return self.run.time_share(min((epoch * self.run.num_batches + batch) / self.total_batches, 1.0))
+
+    def _batches_in(self, epoch: int) -> int:
+        """Of epoch number `epoch`, from 0; the last may be a part."""
+        return min(self.run.num_batches, self.total_batches - epoch * self.run.num_batches)
 
     def _line(self, cells: Mapping[str, str]) -> str:
         return "  ".join(f"{cells[name]:>{WIDTHS[name]}}" for name in self.columns)

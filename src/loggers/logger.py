@@ -26,7 +26,7 @@ class RunStart:
     summary: str  # the layer table
     history: Sequence[Row]  # epochs completed before; empty for a new run
     num_batches: int  # per epoch
-    val_share: float  # validation images per training image
+    val_share: float  # time of validation as a share of the training's
     time_share: Callable[[float], float]  # the share of the run's time that its first part takes, both in [0, 1]
     sample_images: "Tensor"  # (<= 32, 3, H, W) float32 in [0, 1]: training images, augmented as in training
 

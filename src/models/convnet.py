@@ -20,6 +20,22 @@ ACTIVATIONS["hard_sigmoid"] = KerasHardSigmoid
 POOLINGS = {"max": (nn.MaxPool2d, nn.AdaptiveMaxPool2d), "average": (nn.AvgPool2d, nn.AdaptiveAvgPool2d)}
 
 
+class LastPooling(nn.Module):
+    """(N, C, H, W) -> (N, C, side, side): a 2x2 pooling of features of twice the side, an adaptive one of others.
+
+    Only the former has a deterministic gradient on a GPU.
+    """
+
+    def __init__(self, pooling: str, side: int) -> None:
+        super().__init__()
+        halve, adapt = POOLINGS[pooling]
+        self.side, self.halve, self.adapt = side, halve(2), adapt(side)
+
+    def forward(self, features: Tensor) -> Tensor:
+        is_twice = features.shape[2:] == (2 * self.side, 2 * self.side)
+        return self.halve(features) if is_twice else self.adapt(features)
+
+
 class ConvNet(nn.Module):
     """(N, 3, image_size, image_size) float -> logits (N, num_classes).
 
@@ -65,7 +81,7 @@ class ConvNet(nn.Module):
         ):
             if not holds:
                 raise ValueError(problem)
-        pool, last_pool = POOLINGS[pooling]
+        halve, _ = POOLINGS[pooling]
         layers, channels = [], 3
         for block in blocks:
             for count in block:
@@ -74,8 +90,8 @@ class ConvNet(nn.Module):
                 channels = filters
             if batch_norm:
                 layers.append(nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01))  # Keras's: its momentum is 1 - 0.01
-            layers.append(pool(2))
-        self.features = nn.Sequential(*layers[:-1], last_pool(side))
+            layers.append(halve(2))
+        self.features = nn.Sequential(*layers[:-1], LastPooling(pooling, side))
 
         head, features = [nn.Flatten(), nn.Dropout(dropout)], channels * side * side
         for units in dense:

@@ -112,6 +112,8 @@ def _is_activation(layer: nn.Module) -> bool:
 def _name(layer: nn.Module) -> str:
     if isinstance(layer, nn.Conv2d):
         return f"Conv2d {layer.kernel_size[0]}x{layer.kernel_size[1]}"
+    if isinstance(layer, nn.Linear):
+        return "Linear"
     return f"Dropout {layer.p:g}" if isinstance(layer, nn.Dropout) else type(layer).__name__
 
 

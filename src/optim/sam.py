@@ -37,6 +37,8 @@ def unchanged_buffers(model: nn.Module) -> Iterator[None]:
     """After the block the buffers of `model`, such as batch norm's running statistics, are as before."""
     buffers = list(model.buffers())
     before = [buffer.clone() for buffer in buffers]
-    yield
-    for buffer, saved in zip(buffers, before, strict=True):
-        buffer.copy_(saved)
+    try:
+        yield
+    finally:
+        for buffer, saved in zip(buffers, before, strict=True):
+            buffer.copy_(saved)

@@ -1,42 +1,46 @@
 """An average of the weights over the steps of a run, which is evaluated and saved in their place."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from src.config import TrainerConfig
-from src.data.rng import DROPOUT, derive_seed
+from src.data.rng import AUGMENTATION, DROPOUT, derive_seed, make_generator
 from src.training.build import NUM_INIT_IMAGES
 from src.training.inference import Classifier
+from src.training.state import TrainState
 
 if TYPE_CHECKING:
     from src.training.trainer import Trainer
 
 
-def build_average(config: TrainerConfig, model: nn.Module) -> AveragedModel | None:
+def build_average(config: TrainerConfig, model: nn.Module, state: TrainState) -> AveragedModel | None:
     """The average of trainer.ema_decay or trainer.swa_start; None without them.
 
-    A moving average covers running statistics too. With stochastic weight averaging (SWA, Izmailov et al. 2018) they
-    are those of the model until `recompute_batch_norm`.
+    A moving average covers running statistics too. With stochastic weight averaging (SWA, Izmailov et al. 2018), the
+    mean of the `state.averaged` weights so far, they are those of the model until `recompute_batch_norm`.
     """
     if config.ema_decay is not None:
         return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
     if config.swa_start is not None:
-        return AveragedModel(model, multi_avg_fn=get_swa_multi_avg_fn())
+        # not get_swa_multi_avg_fn, which counts on the device and so waits for it in each step
+        return AveragedModel(
+            model, multi_avg_fn=lambda means, weights, _: torch._foreach_lerp_(means, weights, 1 / (state.averaged + 1))
+        )
     return None
 
 
 def update_average(average: AveragedModel, trainer: "Trainer") -> None:
-    """After an optimizer step: adds the weights to the average, which is a copy of them before trainer.swa_start."""
-    if not _is_averaging(trainer):
-        average.n_averaged.zero_()  # the update then copies
-    average.update_parameters(trainer.classifier.model)
+    """After an optimizer step: adds the weights to the average; nothing before trainer.swa_start."""
+    if trainer.share_done >= (trainer.config.trainer.swa_start or 0):
+        average.update_parameters(trainer.classifier.model)
+        trainer.state.averaged += 1
 
 
 def refresh_average(trainer: "Trainer") -> bool:
@@ -44,18 +48,20 @@ def refresh_average(trainer: "Trainer") -> bool:
 
     They are those of NUM_INIT_IMAGES training images, augmented, at full size.
     """
-    if trainer.config.trainer.swa_start is None or not _is_averaging(trainer):
+    if trainer.config.trainer.swa_start is None or not trainer.state.averaged:
         return False
-    torch.manual_seed(derive_seed(*trainer.place, DROPOUT))
-    num_batches = min(math.ceil(NUM_INIT_IMAGES / trainer.config.data.batch_size), len(trainer.loader))
-    batches = (images for images, _ in islice(trainer.loader.batches(0), num_batches))
-    inputs = (trainer.network_inputs(images, trainer.draw_augmentation(images), size=None) for images in batches)
-    recompute_batch_norm(trainer.evaluated, inputs)
+    seed, epoch, _ = trainer.place
+    torch.manual_seed(derive_seed(seed, epoch, 0, DROPOUT))
+    num_batches = min(math.ceil(NUM_INIT_IMAGES / trainer.config.data.batch_size), trainer.loader.plan.batches_in(0))
+
+    def inputs() -> Iterator[Tensor]:
+        for batch, (images, _) in enumerate(islice(trainer.loader.batches(0), num_batches)):
+            generator = make_generator(seed, 0, batch, AUGMENTATION, device=images.device)
+            params = trainer.augmentation.draw(generator, len(images))
+            yield trainer.network_inputs(images, params, size=None)
+
+    recompute_batch_norm(trainer.evaluated, inputs())
     return True
-
-
-def _is_averaging(trainer: "Trainer") -> bool:
-    return trainer.share_done >= (trainer.config.trainer.swa_start or 0)
 
 
 @torch.no_grad()

@@ -147,9 +147,8 @@ def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:
     return optimizer
 
 
-def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: int) -> LambdaLR:
-    """Multiplies the learning rates, at every step, by the schedule's value at that point of the run."""
-    epochs = config.trainer.epochs
+def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: int, epochs: float) -> LambdaLR:
+    """Multiplies the learning rates, at every step, by the schedule's value at that point of a run of `epochs`."""
     schedule: Callable[[float, int], float] = build(config.scheduler, "scheduler")
     for epoch in (0.0, epochs / 2, float(epochs)):  # its mistakes show now, not at the last step
         factor = call(config.scheduler, "scheduler", schedule, epoch, epochs)

@@ -1,6 +1,6 @@
 """Checkpoints: plain containers and tensors, written atomically, with everything that an exact resume needs.
 
-`save_checkpoint` lists what is saved, `restore` what is restored.
+`save_progress` lists what is saved, `restore` what is restored.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ SHAPE = {
 }
 
 
-def save_checkpoint(name: str, trainer: "Trainer") -> None:
+def save_progress(name: str, trainer: "Trainer") -> None:
     """Writes the checkpoint `last` or `best`, and how far the run has come to result.json.
 
     The `last` before becomes `previous`, in case the disk damages a file.
@@ -50,13 +50,13 @@ def save_checkpoint(name: str, trainer: "Trainer") -> None:
     content = {
         "model": trainer.evaluated.trained_state(),
         "raw": trainer.classifier.trained_state() if trainer.average else None,  # before averaging
-        "averaged": int(trainer.average.n_averaged) if trainer.average else None,  # steps
         "base": trainer.classifier.frozen_hash,
         "optimizer": trainer.optimizer.state_dict(),
         "scheduler": trainer.scheduler.state_dict(),
         "scaler": trainer.scaler.state_dict(),
         "classes": asdict(trainer.splits.classes),
         "fingerprint": trainer.fingerprint,
+        "planned_epochs": trainer.config.trainer.epochs,  # which config.yaml may leave open
         "meter": trainer.meter.state_dict(),
         **asdict(state),
     }
@@ -81,7 +81,7 @@ def restore(content: dict[str, Any], trainer: "Trainer") -> None:
     """
     require_same_data(content, trainer.fingerprint, trainer.run_dir)
     require_same_base(content, trainer.classifier, trainer.config.init.run)
-    epoch, batch, epochs = content["epoch"], content["batch"], trainer.config.trainer.epochs
+    epoch, batch, epochs = content["epoch"], content["batch"], trainer.loader.plan.num_epochs
     fits = 0 <= epoch <= epochs and 0 <= batch <= len(trainer.loader) and len(content["history"]) == epoch
     fits = fits and list(content["classes"]["names"]) == list(trainer.splits.classes.names)
     require(
@@ -90,9 +90,10 @@ def restore(content: dict[str, Any], trainer: "Trainer") -> None:
         "or train again in another folder",
     )
     with _explained("network", trainer):
-        trainer.evaluated.load_trained_state(content["model"])
+        trainer.classifier.load_trained_state(content["raw"] if trainer.average else content["model"])
         if trainer.average:
-            trainer.classifier.load_trained_state(content.get("raw"))
+            averaged = trainer.classifier.with_model(trainer.average.module)
+            averaged.load_trained_state(content["model"])
             trainer.average.n_averaged.fill_(content.get("averaged", content["step"]))
     with _explained("optimizer", trainer):
         require_same_settings(content["optimizer"]["param_groups"], trainer.optimizer.param_groups)

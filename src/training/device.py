@@ -58,7 +58,7 @@ def choose_placement(config: TrainerConfig) -> Placement:
     Raises UserError for a device or precision that this machine does not have.
     """
     device = torch.device(_device_type(config.device))
-    if device.type == "cuda" and torch.cuda.device_count() > 1:
+    if device.type == "cuda":
         uuids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
         device = torch.device("cuda", claim_gpu(uuids, query_gpus()))
         torch.cuda.set_device(device)

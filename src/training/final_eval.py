@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import Tensor
 
 from src.calibration import fit_temperature
+from src.config import RunConfig
 from src.data.split import Splits
 from src.formatting import format_table, percent
 from src.metrics import Metrics, measure
@@ -114,10 +115,16 @@ def num_evaluated(splits: Splits, tta_flip: bool) -> int:
     return len(splits.train) + unseen * (2 if tta_flip else 1)
 
 
+def forward_share(config: RunConfig) -> float:
+    """A forward pass as a share of a training step; SAM takes two passes forward and backward."""
+    return 1 / 6 if config.trainer.sam_rho else 1 / 3
+
+
 def evaluation_seconds(trainer: "Trainer") -> float:
-    """Time of the final evaluation at the speed of the epoch under way: a forward pass takes a third of a step."""
+    """Time of the final evaluation at the speed of the epoch under way."""
     trained, full_size = trainer.meter, trainer.config.data.image_size
-    seconds = num_evaluated(trainer.splits, trainer.config.trainer.tta_flip) * trained.seconds / trained.images / 3
+    seconds = num_evaluated(trainer.splits, trainer.config.trainer.tta_flip) * trained.seconds / trained.images
+    seconds *= forward_share(trainer.config)
     seconds *= step_cost(full_size) / step_cost(trainer.image_size() or full_size)
     return min(seconds, 30 * trainer.config.trainer.max_minutes)  # at most half: the first steps are slow and mislead
 

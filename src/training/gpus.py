@@ -1,5 +1,6 @@
 """The GPUs of this machine as nvidia-smi knows them, and which of them this process uses."""
 
+import functools
 import os
 import subprocess
 import tempfile
@@ -16,10 +17,11 @@ _claimed: dict[Path, tuple[int, TextIO]] = {}  # an open file keeps its lock as 
 class Gpu(NamedTuple):
     """What nvidia-smi says of a GPU."""
 
-    free_mebibytes: int
+    free_mebibytes: int  # 0 where it is not known
     driver: str
 
 
+@functools.cache
 def query_gpus() -> dict[str, Gpu]:
     """The GPUs by UUID, as PyTorch writes it: "8d2f91a0-..."; empty where there is no nvidia-smi, as with AMD's."""
     command = ["nvidia-smi", "--query-gpu=uuid,memory.free,driver_version", "--format=csv,noheader,nounits"]
@@ -28,7 +30,8 @@ def query_gpus() -> dict[str, Gpu]:
     except (OSError, subprocess.SubprocessError):
         return {}
     rows = [[cell.strip() for cell in line.split(",")] for line in output.splitlines()]
-    return {uuid.removeprefix("GPU-"): Gpu(int(free), driver) for uuid, free, driver in rows if free.isdigit()}
+    gpus = (row for row in rows if len(row) == 3)  # others are messages
+    return {uuid.removeprefix("GPU-"): Gpu(int(free) if free.isdigit() else 0, driver) for uuid, free, driver in gpus}
 
 
 def claim_gpu(uuids: Sequence[str], gpus: Mapping[str, Gpu], locks: Path = GPU_LOCKS) -> int:

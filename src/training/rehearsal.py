@@ -50,16 +50,19 @@ def rehearse(trainer: Trainer) -> None:
         with _blaming("loss", config.loss):
             loss, _ = double.batch_loss(images, labels, params, double.image_size())
             _require_shape(loss, ())
+        with _blaming("model", config.model):
             double.scaler.scale(loss).backward()
         double.validate()
         with _blaming("optimizer", config.optimizer):
             double.optimizer_step()
 
 
-def build_double(config: RunConfig, classifier: Classifier, splits: Splits, run_dir: RunDir, count: int) -> Trainer:
+def build_double(
+    config: RunConfig, classifier: Classifier, splits: Splits, run_dir: RunDir, count: int, workers: int | None = 0
+) -> Trainer:
     """A trainer of a copy of the network on `count` of the training images; it saves and logs nothing."""
     few = torch.linspace(0, len(splits.train) - 1, count).long()
-    data = replace(config.data, workers=0)
+    data = replace(config.data, workers=workers)
     settings = replace(config.trainer, compile=False, max_minutes=None, checkpoint_minutes=NEVER)
     twin = classifier.with_model(copy.deepcopy(classifier.model))
     return Trainer(replace(config, data=data, trainer=settings), twin, _some(splits, few), run_dir)

@@ -1,5 +1,6 @@
 """The story of one run: data, model, training, evaluation; its folder tells all of it afterwards."""
 
+import contextlib
 from functools import partial
 
 import torch
@@ -31,6 +32,7 @@ from src.training.final_eval import (
     describe_calibration,
     evaluate_at_pause,
     evaluate_run,
+    forward_share,
     metrics_table,
     num_evaluated,
 )
@@ -69,26 +71,21 @@ def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None
             inputs = load_or_compute_features(splits, classifier, config, stop.raise_if_asked)
             preprocess = NoPreprocess([0, 0, 0], [1, 1, 1], placement)
             classifier = Classifier(model, preprocess, placement, config.init.freeze, on_features=True)
-        config = settle_epochs(config, classifier, inputs, run_dir)
-        trainer = Trainer(
-            config,
-            classifier,
-            inputs,
-            run_dir,
-            fingerprint_of(splits),
-            build_loggers(config),
-            stop,
-        )
+        saved = load_last(run_dir) if run_dir.has_checkpoint else None
+        config = settle_epochs(config, classifier, inputs, run_dir, saved)
+        loggers = build_loggers(config)
+        trainer = Trainer(config, classifier, inputs, run_dir, fingerprint_of(splits), loggers, stop)
         summary = summarize(model, config.data.image_size)
         record_start(trainer, splits, summary)
-        if run_dir.has_checkpoint:
-            restore(load_last(run_dir), trainer)
+        if saved:
+            restore(saved, trainer)
             log.info(f"continuing after epoch {trainer.state.epoch}, batch {trainer.state.batch}\n")
         else:
             require_nothing_lost(run_dir)
         if trainer.state.step == 0:
             rehearse(trainer)
-        with open_loggers(trainer.loggers, describe_start(trainer, splits, summary)):
+        start = describe_start(trainer, splits, summary)
+        with open_loggers(trainer.loggers, start), contextlib.closing(trainer.loader):
             stopped_by = trainer.fit(pause_at)
             if stopped_by == StopReason.PAUSE:
                 record_pause(trainer, evaluate_at_pause(trainer))
@@ -135,7 +132,7 @@ def describe_start(trainer: Trainer, splits: Splits, summary: Summary) -> RunSta
         summary=str(summary),
         history=trainer.state.history,
         num_batches=len(trainer.loader),
-        val_share=len(trainer.validation or ()) / len(splits.train),
+        val_share=len(trainer.validation or ()) / len(splits.train) * forward_share(config),
         time_share=partial(cost_until, schedule=schedule, image_size=image_size),
         sample_images=sample_images(trainer, splits),
     )

@@ -12,6 +12,7 @@ class TrainState:
     epoch: int = 0  # epochs completed
     batch: int = 0  # batches done in the epoch under way
     step: int = 0  # optimizer steps done
+    averaged: int = 0  # of these, those whose weights are in the average (EMA, SWA)
     seconds: float = 0.0  # training and validating, without the time between interruption and resume
     seconds_saving: float = 0.0  # of `seconds`
     lr: float = 0.0  # of the last step

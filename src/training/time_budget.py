@@ -1,8 +1,10 @@
 """How many epochs fit into trainer.max_minutes, for runs with trainer.epochs=null."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -10,37 +12,60 @@ from src.config import RunConfig
 from src.data.split import Splits
 from src.errors import require
 from src.run_dir import RunDir
-from src.training.final_eval import num_evaluated
+from src.training.averaging import NUM_INIT_IMAGES
+from src.training.final_eval import forward_share, num_evaluated
 from src.training.inference import Classifier
 from src.training.messages import log
-from src.training.rehearsal import build_double
+from src.training.rehearsal import build_double, rehearse
+from src.training.trainer import Trainer
 
-USED = 0.92  # of the time is planned; what a machine loses by slowing down ends at max_minutes
-FORWARD = 1 / 3  # of a step's time is its forward pass
-WARM_UP, MEASURED = 2, 3  # steps
+USED = 0.92  # of the time is planned; a run that becomes slower than planned ends at max_minutes
+STEPS = {"cpu": 2, "cuda": 20}  # timed, after as many that are not
+ENDLESS = 1e9  # epochs
 
 
-def settle_epochs(config: RunConfig, classifier: Classifier, splits: Splits, run_dir: RunDir) -> RunConfig:
+def settle_epochs(
+    config: RunConfig, classifier: Classifier, splits: Splits, run_dir: RunDir, saved: Mapping[str, Any] | None
+) -> RunConfig:
     """The config with a number of epochs: its own, or with null as many as fit into trainer.max_minutes.
 
-    They are computed from the speed of a few steps before the run begins, and written to result.json, so that the run
-    continues with the same number. Raises UserError where not even one step fits.
+    They follow from the speed of a few steps before the run begins. A resumed run keeps those of its checkpoint,
+    `saved`.
+    Raises UserError where not even one step fits, and for what `rehearse` finds.
     """
-    if config.trainer.epochs is not None:
+    trainer = config.trainer
+    if trainer.epochs is not None:
         return config
-    epochs = run_dir.load_result().get("planned_epochs")
-    if epochs is None:
+    if saved:
+        epochs = saved.get("planned_epochs")
+        fits = isinstance(epochs, int | float) and 0 < epochs < ENDLESS
+        require(fits, f"{run_dir.checkpoint('last')} has no number of epochs; restore it, or train in another folder")
+    else:
         with torch.random.fork_rng():
-            sizes = {size for _, size in config.trainer.progressive_resizing} | {config.data.image_size}
-            seconds = {size: step_seconds(config, classifier, splits, run_dir, size) for size in sizes}
-        epochs = count_epochs(config, splits, seconds)
-        run_dir.update_result(planned_epochs=epochs)
-    log.info(f"trainer.max_minutes={config.trainer.max_minutes:g} allows {epochs:g} epochs on this machine")
-    return replace(config, trainer=replace(config.trainer, epochs=epochs))
+            epochs = plan_epochs(config, classifier, splits, run_dir)
+        log.info(f"trainer.max_minutes={trainer.max_minutes:g} allows {epochs:.2f} epochs on this machine")
+    warmup = config.scheduler.get("warmup_epochs", 0)
+    require(
+        warmup < epochs,
+        f"scheduler.warmup_epochs={warmup:g} is longer than the {epochs:.2f} epochs that trainer.max_minutes="
+        f"{trainer.max_minutes:g} allows here; lower it, or raise trainer.max_minutes",
+    )
+    run_dir.update_result(planned_epochs=epochs)
+    return replace(config, trainer=replace(trainer, epochs=epochs))
 
 
-def count_epochs(config: RunConfig, splits: Splits, seconds: Mapping[int, float]) -> float:
-    """Epochs, in hundredths, that leave time for validation after each and for the final evaluation.
+def plan_epochs(config: RunConfig, classifier: Classifier, splits: Splits, run_dir: RunDir) -> float:
+    """Rehearses the run, times its steps at each size of image, and counts the epochs that fit."""
+    endless = replace(config, trainer=replace(config.trainer, epochs=ENDLESS))
+    trainer = Trainer(endless, classifier, splits, run_dir)
+    rehearse(trainer)
+    sizes = {size for _, size in config.trainer.progressive_resizing} | {config.data.image_size}
+    seconds = {size: step_seconds(endless, classifier, splits, run_dir, size) for size in sizes}
+    return count_epochs(config, splits, seconds, trainer.loader.plan.num_steps)
+
+
+def count_epochs(config: RunConfig, splits: Splits, seconds: Mapping[int, float], num_steps: int) -> float:
+    """Epochs of `num_steps` steps that leave time for validation after each and for the final evaluation.
 
     `seconds`: of a step, per image, with images of so many pixels.
     """
@@ -49,30 +74,32 @@ def count_epochs(config: RunConfig, splits: Splits, seconds: Mapping[int, float]
     for end, size in [*trainer.progressive_resizing, (1.0, full_size)]:
         training += (end - start) * num_images * seconds[size]
         start = end
-    full = seconds[full_size]
+    forward = seconds[full_size] * forward_share(config)
     watched = splits.test if config.data.validation == "test" else splits.validation
-    per_epoch = training + len(watched or ()) * full * FORWARD
-    left = 60 * USED * trainer.max_minutes - num_evaluated(splits, trainer.tta_flip) * full * FORWARD
-    epochs = round(left / per_epoch, 2)
-    step = per_epoch / num_images * config.data.batch_size
-    short = (60 * USED * trainer.max_minutes - left + step) / USED / 60
+    averaged = 0 if trainer.swa_start is None else (1 - trainer.swa_start) * min(NUM_INIT_IMAGES, num_images)
+    epoch = training + (len(watched or ()) + averaged) * forward
+    evaluation = num_evaluated(splits, trainer.tta_flip) * forward
+    steps = math.floor((60 * USED * trainer.max_minutes - evaluation) / epoch * num_steps)
+    needed = math.ceil((evaluation + epoch / num_steps) / USED / 60 * 100) / 100
     require(
-        left >= step and epochs > 0,
+        steps >= 1,
         f"trainer.max_minutes={trainer.max_minutes:g} is too short for one step and the evaluation, which take about "
-        f"{short:.1f} minutes; raise it, or use fewer images with data.limit",
+        f"{needed:g} minutes; raise it, or use fewer images with data.limit",
     )
-    return epochs
+    return steps / num_steps
 
 
 def step_seconds(config: RunConfig, classifier: Classifier, splits: Splits, run_dir: RunDir, size: int) -> float:
     """Time of a training step per image, on a copy of the network, with images of `size` pixels."""
     stages = [] if size == config.data.image_size else [[1 - 1e-9, size]]
-    settings = replace(config.trainer, epochs=WARM_UP + MEASURED, progressive_resizing=stages)
-    batch = min(config.data.batch_size * config.trainer.grad_accumulation_steps, len(splits.train))
-    double = build_double(replace(config, trainer=settings), classifier, splits, run_dir, batch)
-    for _ in range(WARM_UP):
-        double.train_epoch()
-    started = time.perf_counter()
-    for _ in range(MEASURED):
+    timed = replace(config, trainer=replace(config.trainer, progressive_resizing=stages))
+    steps = STEPS[classifier.placement.device.type]
+    count = min(steps * config.data.batch_size * config.trainer.grad_accumulation_steps, len(splits.train))
+    double = build_double(timed, classifier, splits, run_dir, count, workers=config.data.workers)
+    for _ in range(2):  # the first time warms up
+        started = time.perf_counter()
         double.train_epoch()  # reads the loss, and so waits for the device
-    return (time.perf_counter() - started) / (MEASURED * batch)
+        taken = time.perf_counter() - started
+        double.end_epoch(None)
+    double.loader.close()
+    return taken / count

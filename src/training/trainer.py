@@ -21,7 +21,7 @@ from src.targets import build
 from src.training.averaging import build_average, refresh_average, update_average
 from src.training.build import build_loader, build_optimizer, build_scheduler
 from src.training.captured_step import CapturedStep, can_capture
-from src.training.checkpoint import save_checkpoint
+from src.training.checkpoint import save_progress
 from src.training.clock import Clock
 from src.training.divergence import divergence, finite_loss, require_finite
 from src.training.final_eval import evaluation_seconds
@@ -61,16 +61,15 @@ class Trainer:
         self.config, self.classifier, self.splits, self.run_dir = config, classifier, splits, run_dir
         self.fingerprint, self.loggers, self.stop = fingerprint, loggers, stop or StopRequest()
         self.loader, self.augmentation = build_loader(config, splits.train, device)
-        self.optimizer = build_optimizer(config, classifier.model)
-        self.scheduler = build_scheduler(config, self.optimizer, self.loader.plan.num_steps)
+        self.optimizer, plan = build_optimizer(config, classifier.model), self.loader.plan
+        self.scheduler = build_scheduler(config, self.optimizer, plan.num_steps, plan.total_steps / plan.num_steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=classifier.placement.needs_scaler)
         loss = build(config.loss, "loss")
         self.loss = loss.to(device) if isinstance(loss, nn.Module) else loss  # it may hold class weights
         watched = splits.test if config.data.validation == "test" else splits.validation
         self.validation = move_if_it_fits(watched, device) if watched else None
         self.state, self.meter = TrainState(), Meter(device)
-        self.average = build_average(config.trainer, classifier.model)
-        self.evaluated = classifier.with_model(self.average.module) if self.average else classifier
+        self.average = build_average(config.trainer, classifier.model, self.state)
         self.clock = Clock()
         if config.trainer.compile:
             torch.compiler.reset()  # dynamo keeps at most eight graphs of a function: drop those of earlier runs
@@ -95,7 +94,7 @@ class Trainer:
 
     def train_epochs(self, pause_at: int | None) -> StopReason:
         """One epoch after the other, each followed by validation."""
-        epochs, patience = self.config.trainer.epochs, self.config.trainer.patience
+        epochs, patience = self.loader.plan.num_epochs, self.config.trainer.patience
         while self.state.epoch < min(pause_at or epochs, epochs):
             if patience and self.state.epoch - self.state.best_epoch >= patience:
                 return StopReason.PATIENCE
@@ -260,10 +259,13 @@ class Trainer:
         return self._is_out_of_time() and self.state.batch < self.loader.plan.batches_in(self.state.epoch)
 
     def save(self, name: str) -> None:
-        """Writes a checkpoint, and progress to result.json. Raises UserError where the loss or a weight is infinite."""
+        """Writes a checkpoint, and progress to result.json.
+
+        Raises UserError for a loss or a weight that is not finite.
+        """
         require_finite(self)
         self._tick()
-        save_checkpoint(name, self)
+        save_progress(name, self)
         self.state.seconds_saving += self.clock.note_save()
         if name == "last":
             self.saved_at = (self.state.epoch, self.state.batch)
@@ -290,7 +292,12 @@ class Trainer:
     @property
     def share_done(self) -> float:
         """The share of the run's steps that are done, in [0, 1]."""
-        return min((self.state.epoch + self.state.batch / len(self.loader)) / self.config.trainer.epochs, 1.0)
+        return self.loader.plan.share_done(self.state.epoch, self.state.batch)
+
+    @property
+    def evaluated(self) -> Classifier:
+        """With the averaged weights, once they have been averaged; else with the weights themselves."""
+        return self.classifier.with_model(self.average.module) if self.state.averaged else self.classifier
 
     def _stop_if_asked(self) -> None:
         if self.stop.signal_number is not None:

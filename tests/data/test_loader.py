@@ -26,8 +26,8 @@ def count_ignored_signals(image: torch.Tensor) -> torch.Tensor:
 
 def loaders(batch_size: int = 8, seed: int = 0, workers: int = 0):
     return [
-        DeviceLoader(data(), BatchPlan(50, batch_size, seed), CPU),
-        PerImageLoader(data(), BatchPlan(50, batch_size, seed), CPU, noise, workers),
+        DeviceLoader(data(), BatchPlan(50, batch_size, seed, epochs=9), CPU),
+        PerImageLoader(data(), BatchPlan(50, batch_size, seed, epochs=9), CPU, noise, workers),
     ]
 
 
@@ -100,16 +100,24 @@ def test_accumulation_groups_end_with_the_epoch_and_know_their_images(num_images
     ("epochs", "steps", "batches"),
     [
         (2, 1, [7, 7]),
-        (1.5, 1, [7, 4]),  # of 3.5 batches
+        (1.6, 1, [7, 4]),  # of 4.2 batches
         (0.25, 1, [2]),
-        (1.5, 3, [7, 6]),  # steps of 3, 3 and 1 batches: the second is the last
-        (0.01, 1, [0]),
+        (1.7, 3, [7, 6]),  # steps of 3, 3 and 1 batches: the second is the last
+        (0.01, 1, []),
+        (1.05, 1, [7]),  # the rest is less than half a step
     ],
 )
 def test_a_fraction_of_an_epoch_ends_with_a_whole_step(epochs, steps, batches):
     plan = BatchPlan(50, 8, seed=0, epochs=epochs, grad_accumulation_steps=steps)
-    assert [plan.batches_in(epoch) for epoch in range(len(batches))] == batches
+    assert [plan.batches_in(epoch) for epoch in range(plan.num_epochs)] == batches
+    assert plan.batches_in(plan.num_epochs) == 0
     assert [len(plan.indices(epoch)) for epoch in range(len(batches))] == batches
+
+
+def test_the_share_that_is_done_counts_the_batches_of_the_run():
+    plan = BatchPlan(50, 8, seed=0, epochs=1.6)  # 7 and 4 batches
+    places = [(0, 0), (0, 7), (1, 0), (1, 2), (1, 4), (2, 0)]
+    assert [plan.share_done(*place) for place in places] == [0, 7 / 11, 7 / 11, 9 / 11, 1, 1]
 
 
 def test_without_the_last_batch_groups_know_their_images_too():
@@ -142,7 +150,9 @@ def test_both_loaders_go_through_the_images_in_the_same_order():
 def test_alternating_flips_show_both_sides_in_two_epochs_and_the_first_by_chance():
     count = 200
     images = torch.arange(4, dtype=torch.uint8).expand(count, 3, 4, 4).contiguous()
-    loader = DeviceLoader(LabeledImages(images, torch.arange(count)), BatchPlan(count, 16, 0), CPU, alternate_flip=True)
+    loader = DeviceLoader(
+        LabeledImages(images, torch.arange(count)), BatchPlan(count, 16, 0, epochs=9), CPU, alternate_flip=True
+    )
 
     def mirrored(epoch):
         sides = torch.empty(count)
@@ -195,7 +205,7 @@ def test_workers_stay_from_epoch_to_epoch_and_end_with_the_loader():
     assert set(multiprocessing.active_children()) - before == workers and len(workers) == 2
     for (images, labels), (expected, same) in zip(whole, loaders()[1].batches(1), strict=True):
         assert torch.equal(images, expected) and torch.equal(labels, same)
-    del loader
+    loader.close()
     assert set(multiprocessing.active_children()) == before
 
 
@@ -209,7 +219,7 @@ def test_images_that_need_more_than_half_of_a_gpus_memory_stay(monkeypatch, free
 
 @pytest.mark.gpu
 def test_batches_of_images_that_stay_are_uploaded(monkeypatch):
-    device, plan = torch.device("cuda"), BatchPlan(50, 8, 0)
+    device, plan = torch.device("cuda"), BatchPlan(50, 8, 0, epochs=9)
     expected = list(DeviceLoader(data(), plan, device, alternate_flip=True).batches(1))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 80 << 30))
     loader = DeviceLoader(data(), plan, device, alternate_flip=True)

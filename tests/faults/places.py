@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 PLACES = {
-    "settings": "src.config.parse_config",
+    "settings": "src.parsing.parse_config",
     "data": "src.training.build.load_splits",
     "model": "src.training.build.build_model",
     "restoring": "src.training.checkpoint.restore",

@@ -113,7 +113,7 @@ def test_each_epoch_tells_what_is_left_of_the_run(piped, started):
 
 
 def test_a_resumed_epoch_is_not_counted_whole_and_validation_is_a_part_of_what_is_left(piped, started, clock):
-    run, logger = started("trainer.epochs=1", num_batches=100, val_share=0.6), ConsoleLogger()
+    run, logger = started("trainer.epochs=1", num_batches=100, val_share=0.2), ConsoleLogger()
     logger.on_run_start(run)
     with log_messages(run.run_dir, on_terminal=False):
         for batch in (90, 95):

@@ -27,7 +27,7 @@ COURSE_REPORT_DEEP = [  # (layer, output, parameters as Keras counts them), from
     ("Conv2d 3x3 + ReLU", (512, 4, 4), 2359808),
     ("Conv2d 3x3 + ReLU", (512, 4, 4), 2359808),
     ("BatchNorm2d", (512, 4, 4), 2048),
-    ("AdaptiveMaxPool2d", (512, 2, 2), 0),
+    ("MaxPool2d", (512, 2, 2), 0),
     ("Flatten", (2048,), 0),
     ("Dropout 0", (2048,), 0),
     ("Linear + ReLU", (512,), 1049088),
@@ -74,7 +74,7 @@ def test_width_scales_every_convolution(network_of):
 
 def test_no_dense_layer_means_logits_from_the_features(network_of):
     network = network_of("model.dense=[]")
-    assert [type(layer).__name__ for layer in network.head] == ["Flatten", "Dropout", "Linear"]
+    assert [type(layer).__name__ for layer in network.head] == ["Flatten", "Dropout", "Head"]
 
 
 def test_dropout_acts_in_training_only(network_of):

@@ -4,6 +4,7 @@ from torch import nn
 
 from src.models.summary import summarize
 from src.models.torchvision_cifar import torchvision_cifar
+from tests.conftest import mostly_slow
 
 # Millions; the first four of github.com/weiaicunzai/pytorch-cifar100, the others of chenyaofo/pytorch-cifar-models.
 PUBLISHED = [
@@ -34,13 +35,13 @@ def test_resnets_begin_with_3x3_pixels_at_full_size():
     assert network.layer1(torch.zeros(1, 64, 32, 32)).shape[2:] == (32, 32)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize("name", mostly_slow(["mobilenet_v2", "resnet18"], quick=1))
 def test_logits_are_float32_under_autocast(name):
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         assert torchvision_cifar(name, num_classes=7).eval()(torch.zeros(1, 3, 32, 32)).dtype == torch.float32
 
 
-@pytest.mark.parametrize("name", ["vgg16", "convnext_tiny", "regnet_y_400mf"])
+@pytest.mark.parametrize("name", mostly_slow(["regnet_y_400mf", "convnext_tiny", "vgg16"], quick=1))
 def test_networks_that_begin_otherwise_are_refused(name):
     with pytest.raises(ValueError, match=f"name={name} does not begin with a convolution of stride 2"):
         torchvision_cifar(name, num_classes=10)

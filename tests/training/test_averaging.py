@@ -1,5 +1,6 @@
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from src.training.averaging import recompute_batch_norm
 from src.training.device import Placement
@@ -28,6 +29,15 @@ def test_statistics_are_the_means_over_all_batches():
     torch.testing.assert_close(ours.model.features.running_mean, batches.mean(dim=(0, 1)))
     torch.testing.assert_close(ours.model.features.running_var, batches.var(dim=1).mean(dim=0))
     assert ours.model.features.momentum == 0.3
+
+
+def test_statistics_are_those_of_pytorchs_update_bn():
+    batches = torch.randn(3, 50, 2) * 3 + 7
+    ours, reference = classifier(), Net()
+    recompute_batch_norm(ours, batches)
+    update_bn(batches, reference)
+    for name, value in reference.state_dict().items():
+        torch.testing.assert_close(ours.model.state_dict()[name], value)
 
 
 def test_a_frozen_part_keeps_its_statistics():

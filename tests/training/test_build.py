@@ -178,7 +178,7 @@ def test_a_value_that_the_optimizer_refuses_is_told(tiny):
 def test_a_schedule_multiplies_the_learning_rate_at_every_step(tiny):
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
     config = tiny("scheduler=cosine", "trainer.epochs=2")
-    scheduler = build_scheduler(config, optimizer, steps_per_epoch=2)
+    scheduler = build_scheduler(config, optimizer, 2, config.trainer.epochs)
     rates = []
     for _ in range(4):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -195,4 +195,4 @@ def test_a_schedule_that_fails_at_the_end_fails_before_the_first_step(tiny):
     config = tiny(f"scheduler._target_={__name__}.fails_in_the_end", "+scheduler._partial_=true")
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
     with pytest.raises(UserError, match=r"scheduler \(.*fails_in_the_end\) refuses its settings: .*division by zero"):
-        build_scheduler(config, optimizer, steps_per_epoch=2)
+        build_scheduler(config, optimizer, 2, config.trainer.epochs)

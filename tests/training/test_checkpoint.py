@@ -173,7 +173,7 @@ def test_averaged_weights_resume_within_an_epoch(tiny, resumes_exactly):
     resumes_exactly(tiny(*SETTINGS, "trainer.ema_decay=0.8"), step=5)
 
 
-@pytest.mark.parametrize("step", [5, 10])  # before and after the average begins
+@pytest.mark.parametrize("step", mostly_slow([10, 5], quick=1))  # after and before the average begins
 def test_stochastically_averaged_weights_resume_within_an_epoch(tiny, resumes_exactly, step):
     resumes_exactly(tiny(*SETTINGS, "trainer.swa_start=0.5"), step=step)
 
@@ -183,8 +183,19 @@ def test_sharpness_aware_steps_resume_within_an_epoch(tiny, resumes_exactly, ada
     resumes_exactly(tiny(*SETTINGS, "trainer.sam_rho=0.5", f"trainer.sam_adaptive={adaptive}"), step=5)
 
 
-def test_a_fraction_of_an_epoch_resumes_within_it(tiny, resumes_exactly):
-    resumes_exactly(tiny(*SETTINGS, "trainer.epochs=1.75"), step=6)
+@pytest.mark.parametrize("step", mostly_slow([6, 7], quick=1))  # 7: the last, evaluated after the interruption
+def test_a_fraction_of_an_epoch_resumes_within_it(tiny, resumes_exactly, step):
+    resumes_exactly(tiny(*SETTINGS, "trainer.epochs=1.75"), step=step)
+
+
+def test_a_run_of_a_fraction_of_an_epoch_is_evaluated_after_an_interruption(tiny, tmp_path, monkeypatch):
+    run_dir = create_in(tmp_path / "run", tiny(*SETTINGS, "trainer.epochs=1.5"))
+    with monkeypatch.context() as patch:
+        patch.setattr("src.training.run.evaluate_run", lambda trainer: trainer.no_such_thing)
+        with pytest.raises(AttributeError):
+            run(run_dir.load_config(), run_dir)
+    resumed(run_dir)
+    assert run_dir.load_result()["epochs"] == 2
 
 
 def test_the_fast_recipe_resumes_within_an_epoch(config_of, resumes_exactly):

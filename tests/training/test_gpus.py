@@ -43,6 +43,14 @@ def test_the_freest_gpu_comes_first(tmp_path):
     assert claim_gpu(UUIDS, gpus, tmp_path / "gpus") == 2
 
 
+@pytest.fixture(autouse=True)
+def forgotten():
+    """nvidia-smi is asked anew."""
+    query_gpus.cache_clear()
+    yield
+    query_gpus.cache_clear()
+
+
 @pytest.fixture
 def nvidia_smi(tmp_path, monkeypatch):
     """nvidia_smi("text") puts a program of that name that prints the text first on the path."""
@@ -58,7 +66,13 @@ def nvidia_smi(tmp_path, monkeypatch):
 
 def test_nvidia_smi_is_asked_for_memory_and_driver(nvidia_smi):
     nvidia_smi("GPU-8d2f91a0-00ff, 80123, 580.65.06\nGPU-11111111-2222, [N/A], 580.65.06")
-    assert query_gpus() == {"8d2f91a0-00ff": Gpu(80123, "580.65.06")}
+    assert query_gpus() == {"8d2f91a0-00ff": Gpu(80123, "580.65.06"), "11111111-2222": Gpu(0, "580.65.06")}
+
+
+@pytest.mark.parametrize("text", ["No devices were found", "", "Failed to initialize NVML, try later, again, please"])
+def test_messages_of_nvidia_smi_are_no_gpus(nvidia_smi, text):
+    nvidia_smi(text)
+    assert query_gpus() == {}
 
 
 def test_without_nvidia_smi_nothing_is_known(monkeypatch, tmp_path):
