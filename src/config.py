@@ -72,9 +72,7 @@ class DataConfig:
 class TrainerConfig:
     epochs: int | float | None = 120  # length of the run, perhaps 8.75; null: as many as fit into max_minutes
     device: str = "auto"  # auto: cuda where there is one, else cpu
-    precision: str = (
-        "auto"  # auto: bf16 on GPUs (fp16 on old ones), fp32 on CPUs; bf16_if_supported, fp32, tf32, bf16, fp16
-    )
+    precision: str = "auto"  # bf16 on GPUs (old: fp16), fp32 on CPUs; or bf16_if_supported, fp32, tf32, bf16, fp16
     memory_format: str = "auto"  # auto: channels_last, the faster one wherever measured
     compile: bool = False  # torch.compile augmentation, network and loss as one graph; partial batches are left out
     cuda_graph: bool | None = None  # replay each step on a GPU without Python; null: unless a part of it is your own

@@ -8,6 +8,8 @@ from hydra.core.config_store import ConfigStore
 from src.config import RunConfig
 from src.errors import require
 
+LOOPS = ("quickstart", "course2021/deep_augmented", "fast/speedrun75")
+
 
 @dataclass
 class TrainConfig(RunConfig):
@@ -24,7 +26,7 @@ class TrainConfig(RunConfig):
 
 @dataclass
 class BenchmarkConfig(RunConfig):
-    loops: list[str] = field(default_factory=lambda: ["quickstart", "course2021/deep_augmented", "fast/speedrun75"])
+    loops: list[str] = field(default_factory=lambda: list(LOOPS))  # experiments whose loop is compared with a bare step
     pipelines: list[str] = field(default_factory=lambda: ["quickstart"])  # loop against a plain DataLoader loop
     augmentations: list[str] = field(default_factory=lambda: ["affine", "crop_flip"])  # batch against image by image
     trainings: list[str] = field(default_factory=list)  # experiments trained whole, on their own data

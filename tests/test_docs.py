@@ -233,6 +233,7 @@ def test_the_readme_is_short_and_has_the_commands_that_others_rely_on():
 def test_the_configuration_reference_is_current():
     page = runpy.run_path(str(DOCS / "make_configuration.py"))["make_page"]()
     assert page == GENERATED.read_text(), "run: python docs/make_configuration.py"
+    assert not [line for line in page.splitlines() if line.endswith("|  |")]  # every setting has a meaning
 
 
 def test_the_page_on_run_folders_names_every_column():

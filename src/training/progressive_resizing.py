@@ -26,7 +26,7 @@ def step_cost(size: int) -> float:
     """Time of a step with images of `size` pixels, in a unit of its own.
 
     It grows with the 1.4th power of the size, measured with the fast recipes on a CPU. The number of pixels would give
-    the 2nd power, but the optimizer's part is the same for all sizes.
+    the 2nd power, but the augmentation's and the optimizer's parts are the same for all sizes.
     """
     return size**1.4
 

@@ -29,8 +29,9 @@ def settle_epochs(
 ) -> RunConfig:
     """The config with a number of epochs: its own, or with null as many as fit into trainer.max_minutes.
 
-    They follow from the speed of a few steps before the run begins. A resumed run keeps those of its checkpoint,
-    `saved`.
+    They follow from the speed of a few steps before the run begins. A resumed run keeps those of its checkpoint, which
+    is `saved`.
+
     Raises UserError where not even one step fits, and for what `rehearse` finds.
     """
     trainer = config.trainer
