@@ -52,7 +52,9 @@ def trainer_on_cuda(config_of, tmp_path, monkeypatch):
 
 def batch_loss(mode: FakeTensorMode, trainer: Trainer):
     """(loss, correct) of the first batch."""
-    drawn = trainer.augmentation.draw(make_generator(0), 8)  # there is no generator on a device that is not there
+    # there is no generator on a device that is not there: a real augmentation draws on the CPU
+    real = build(trainer.config.augmentation, "augmentation") if trainer.config.data.augment else trainer.augmentation
+    drawn = real.draw(make_generator(0), 8)
 
     def on_cuda(params):
         return tuple(map(on_cuda, params)) if isinstance(params, tuple) else mode.from_tensor(params).to("cuda")
