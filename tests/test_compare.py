@@ -114,6 +114,7 @@ def test_odd_values_are_names_like_others(command, recorded, tmp_path):
         assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
 
 
+@pytest.mark.slow
 def test_one_common_seed_leaves_the_other_runs_in(command, recorded, tmp_path):
     for width, seeds in ((1, range(5)), (2, range(4, 9))):
         for seed in seeds:

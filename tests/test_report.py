@@ -20,6 +20,7 @@ def test_writes_one_folder_with_a_page_that_needs_no_other_file(command, recorde
     assert "![" in text and "curves_top1.png" in text
 
 
+@pytest.mark.slow
 def test_a_run_given_twice_and_a_copy_of_its_folder_count_once(command, recorded, tmp_path):
     recorded("seed=0", val=0.4)
     recorded("seed=1", val=0.5)

@@ -97,6 +97,7 @@ class Dispatched(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 def test_a_step_of_the_speedrun_network_dispatches_few_operations(config_of):
     model = build(config_of("model=speedrun").model, "model").to(memory_format=torch.channels_last)
     for weight in model.parameters():

@@ -169,6 +169,7 @@ def test_the_per_image_loader_resumes_within_an_epoch(tiny, resumes_exactly):
     resumes_exactly(tiny("augmentation=torchvision", "data.workers=0", "trainer.epochs=1"), step=3)
 
 
+@pytest.mark.slow
 def test_averaged_weights_resume_within_an_epoch(tiny, resumes_exactly):
     resumes_exactly(tiny(*SETTINGS, "trainer.ema_decay=0.8"), step=5)
 
@@ -198,6 +199,7 @@ def test_a_run_of_a_fraction_of_an_epoch_is_evaluated_after_an_interruption(tiny
     assert run_dir.load_result()["epochs"] == 2
 
 
+@pytest.mark.slow
 def test_the_fast_recipe_resumes_within_an_epoch(config_of, resumes_exactly):
     images = ("data=synthetic", "data.image_size=24", "data.source.train_images=100", "data.source.test_images=100")
     recipe = (

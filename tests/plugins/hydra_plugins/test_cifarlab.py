@@ -32,6 +32,7 @@ def results(place: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted(place.glob("mine/*/result.json"))]
 
 
+@pytest.mark.slow
 def test_the_better_of_two_candidates_continues(command, tmp_path):
     search = (
         "--multirun", "hydra/sweeper=random_search", *QUICK, "optimizer=adam,sgd", "hydra.sweeper.n_candidates=2",
