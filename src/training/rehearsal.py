@@ -50,6 +50,8 @@ def rehearse(trainer: Trainer) -> None:
         with _blaming("loss", config.loss):
             loss, _ = double.batch_loss(images, labels, params, double.image_size())
             _require_shape(loss, ())
+            if not loss.requires_grad:
+                raise ValueError("its value has no gradient")
         with _blaming("model", config.model):
             double.scaler.scale(loss).backward()
         double.validate()
