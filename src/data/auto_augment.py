@@ -40,7 +40,7 @@ class TrivialAugment(Augmentation):
         return draw_operation(generator, strength, self.table)
 
     def forward(self, images: Tensor, params: tuple[Tensor, ...]) -> Tensor:
-        return apply_operation((images * 255).round(), *params) / 255
+        return apply_operation((images * 255).round_(), *params) / 255
 
 
 class RandAugment(Augmentation):
@@ -60,7 +60,7 @@ class RandAugment(Augmentation):
         return tuple(draw_operation(generator, strength, self.table) for _ in range(self.num_ops))
 
     def forward(self, images: Tensor, params: tuple[tuple[Tensor, ...], ...]) -> Tensor:
-        pixels = (images * 255).round()
+        pixels = (images * 255).round_()
         for operation, magnitude in params:
             pixels = apply_operation(pixels, operation, magnitude)
         return pixels / 255
@@ -100,7 +100,7 @@ def apply_operation(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Ten
     for names, function in PASSES.items():
         chosen = torch.stack([_is(operation, name) for name in names]).any(dim=0)
         index = chosen.float().topk(capacity(n, len(names))).indices
-        changed = function(pixels[index], operation[index], magnitude[index])
+        changed = function(pixels.index_select(0, index), operation[index], magnitude[index])  # faster than [index]
         pixels.index_copy_(0, torch.where(chosen[index], index, n), changed)
     return pixels[:n]
 
