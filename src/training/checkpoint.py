@@ -35,8 +35,6 @@ SHAPE = {
     "step": int,
     "seconds": float,
     "lr": float,
-    "best_top1": (float, None),
-    "best_epoch": int,
     "history": [{str: (float, None)}],
 }
 
@@ -63,12 +61,13 @@ def save_progress(name: str, trainer: "Trainer") -> None:
     if name == "last":
         _keep_previous(run_dir)
     save_tensors(run_dir.checkpoint(name), content)
+    best = state.best
     run_dir.update_result(
         epochs=state.epoch,
         steps=state.step,
         seconds=round(state.seconds, 3),
-        best_epoch=state.best_epoch or None,
-        best_val_top1=state.best_top1,
+        best_epoch=best.get("epoch"),
+        best_val_top1=best.get("val_top1"),
         seconds_saving=round(state.seconds_saving, 3),
     )
 

@@ -16,6 +16,10 @@ class TrainState:
     seconds: float = 0.0  # training and validating, without the time between interruption and resume
     seconds_saving: float = 0.0  # of `seconds`
     lr: float = 0.0  # of the last step
-    best_top1: float | None = None  # validation accuracy of the best epoch
-    best_epoch: int = 0
     history: list[Row] = field(default_factory=list)  # one row per completed epoch
+
+    @property
+    def best(self) -> Row:
+        """The row of the epoch with the highest validation accuracy, the first of equal ones; empty without one."""
+        validated = (row for row in self.history if row.get("val_top1") is not None)
+        return max(validated, key=lambda row: row["val_top1"], default={})

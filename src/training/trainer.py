@@ -96,7 +96,7 @@ class Trainer:
         """One epoch after the other, each followed by validation."""
         epochs, patience = self.loader.plan.num_epochs, self.config.trainer.patience
         while self.state.epoch < min(pause_at or epochs, epochs):
-            if patience and self.state.epoch - self.state.best_epoch >= patience:
+            if patience and self.state.epoch - self.state.best.get("epoch", 0) >= patience:
                 return StopReason.PATIENCE
             self._stop_if_asked()
             ended = self.train_epoch()
@@ -238,10 +238,7 @@ class Trainer:
         state.history.append(row)
         state.batch = 0
         meter.reset()
-        if val is None or (state.best_top1 is not None and val.top1 <= state.best_top1):
-            return False
-        state.best_top1, state.best_epoch = val.top1, state.epoch
-        return self.config.data.holds_out
+        return self.config.data.holds_out and state.best is row
 
     def log_save_or_stop(self) -> bool:
         """Once a second informs the loggers, and saves where that is due; whether max_minutes has run out.
