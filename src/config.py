@@ -74,6 +74,8 @@ class TrainerConfig:
     device: str = "auto"  # auto: cuda where there is one, else cpu
     precision: str = "auto"  # bf16 on GPUs (old: fp16), fp32 on CPUs; or bf16_if_supported, fp32, tf32, bf16, fp16
     memory_format: str = "auto"  # auto: channels_last, the faster one wherever measured
+    gpus: int = 1  # GPUs of this machine that share each batch; with device=cpu: processes. torchrun starts them itself
+    sync_batch_norm: bool = True  # with several GPUs: one mean and variance for all; false: each has its own
     compile: bool = False  # torch.compile augmentation, network and loss as one graph; partial batches are left out
     cuda_graph: bool | None = None  # replay each step on a GPU without Python; null: unless a part of it is your own
     label_smoothing: float = 0.0  # of the cross-entropy (conf/loss/cross_entropy.yaml)
@@ -100,6 +102,7 @@ class TrainerConfig:
             self.epochs is not None or not self.compile,
             "trainer.epochs=null does not know how long trainer.compile=true takes; set trainer.epochs",
         )
+        require(self.gpus >= 1, f"trainer.gpus={self.gpus} must be at least 1")
         if isinstance(self.epochs, float) and self.epochs.is_integer():
             self.epochs = int(self.epochs)  # 8.0 and 8 are one setting
         require(self.epochs is None or self.epochs > 0, f"trainer.epochs={self.epochs} must be above 0")

@@ -1,6 +1,7 @@
 """Trains a network: `python -m src.train model=deep data.augment=true`; see `--help`."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -14,9 +15,10 @@ from src.parsing import parse_config
 from src.result import StopReason, is_finished
 from src.run_dir import RunDir, find_run, relative
 from src.sweeps.workers import end_with_parent, is_job
+from src.torchrun import is_follower, is_launched
 from src.trust import load_trusted_config
 
-RESUME_SETTINGS = ("resume", "pause_at", "trust", "data.root")
+RESUME_SETTINGS = ("resume", "pause_at", "trust", "data.root", "trainer.gpus")
 SWEEP_SETTING = re.compile(r"hydra[./](sweep|sweeper|launcher)\b")
 WAIT_SECONDS = 30.0  # for a job of an earlier start of the sweep, which was killed: it saves and ends
 
@@ -61,10 +63,13 @@ def create_run(config: DictConfig, run_dir: RunDir) -> RunConfig:
 
 
 def load_to_resume(config: DictConfig, run_dir: RunDir) -> RunConfig:
-    """The settings of the run in `run_dir`, with its data where data.root=... on the command line says that it lies."""
+    """The settings of the run in `run_dir`, with those of data.root=... and trainer.gpus=... on the command line."""
     OmegaConf.to_object(config)  # checks pause_at
-    is_moved = any(key_of(text) == "data.root" for text in HydraConfig.get().overrides.task)
-    return moved(load_trusted_config(run_dir, config.trust), config.data.root if is_moved else None)
+    named = named_keys(HydraConfig.get().overrides.task)
+    run_config = load_trusted_config(run_dir, config.trust)
+    if "trainer.gpus" in named:
+        run_config = replace(run_config, trainer=replace(run_config.trainer, gpus=config.trainer.gpus))
+    return moved(run_config, config.data.root if "data.root" in named else None)
 
 
 def check_resume(resume: str, run_dir: RunDir) -> None:
@@ -79,7 +84,18 @@ def check_resume(resume: str, run_dir: RunDir) -> None:
 
 def main() -> None:
     end_with_parent()
-    run_command("train", train)
+    if not is_launched():
+        run_command("train", train)
+    from src.training.launch import dismiss_torchrun  # imports torch
+
+    if is_follower():
+        from src.training.follow import follow
+
+        follow()
+    try:
+        run_command("train", train)
+    finally:
+        dismiss_torchrun()
 
 
 if __name__ == "__main__":

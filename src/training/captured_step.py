@@ -9,6 +9,7 @@ from torch import Tensor
 
 from src.config import RunConfig
 from src.errors import UserError, first_line
+from src.training.device import Placement
 
 Step = Callable[..., tuple[Tensor, ...]]
 KNOWN = (  # modules whose classes are known to do the same in every step
@@ -80,13 +81,13 @@ class _Graph:
         return self.results
 
 
-def can_capture(config: RunConfig, device: torch.device) -> bool:
+def can_capture(config: RunConfig, placement: Placement) -> bool:
     """Whether the step is captured: as trainer.cuda_graph says, else for parts of this project, PyTorch, torchvision.
 
     Others may read numbers back, replace the gradients, or do something else at each step, which a graph would repeat
-    unchanged.
+    unchanged. Not with several ranks, which exchange messages within a step.
     """
-    if device.type != "cuda":
+    if placement.device.type != "cuda" or placement.ranks.size > 1:
         return False
     if config.trainer.cuda_graph is not None:
         return config.trainer.cuda_graph

@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from src.config import TrainerConfig
-from src.errors import UserError
+from src.errors import UserError, require
 from src.hardware import computes_bf16, keep_freed_memory
+from src.torchrun import local_rank
 from src.training.gpus import claim_gpu, query_gpus
+from src.training.ranks import ALONE, Ranks
 
 log = logging.getLogger("cifarlab")
 
@@ -21,11 +23,12 @@ _DTYPES = {"fp32": None, "tf32": None, "bf16": torch.bfloat16, "fp16": torch.flo
 
 @dataclass(frozen=True)
 class Placement:
-    """A device with precision and memory layout; `autocast_dtype` None means fp32 throughout."""
+    """A device with precision and memory layout, and the other ranks; `autocast_dtype` None means fp32 throughout."""
 
     device: torch.device
     autocast_dtype: torch.dtype | None
     memory_format: torch.memory_format
+    ranks: Ranks = ALONE
 
     def autocast(self) -> contextlib.AbstractContextManager[None]:
         if self.autocast_dtype is None:
@@ -42,25 +45,25 @@ class Placement:
 
     @property
     def description(self) -> str:
-        """ "CPU, 2 threads, fp32"."""
+        """ "CPU, 2 threads, fp32", or "2 processes, each on CPU, 1 thread, fp32"."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         precision = next(name for name, dtype in _DTYPES.items() if dtype == self.autocast_dtype)
         if precision == "fp32" and self.device.type == "cuda":
             precision = "tf32" if torch.backends.cudnn.conv.fp32_precision == "tf32" else "fp32"
         count = torch.get_num_threads()
         threads = f", {count} thread{'s' * (count > 1)}" if self.device.type == "cpu" else ""
-        return f"{name}{threads}, {precision}"
+        ranks = f"{self.ranks.size} processes, each on " if self.ranks.size > 1 else ""
+        return f"{ranks}{name}{threads}, {precision}"
 
 
-def choose_placement(config: TrainerConfig) -> Placement:
+def choose_placement(config: TrainerConfig, ranks: Ranks = ALONE) -> Placement:
     """Resolves every `auto`, and tunes the process to the device: the precision of a GPU's kernels, or malloc on a CPU.
 
     Raises UserError for a device or precision that this machine does not have.
     """
     device = torch.device(_device_type(config.device))
     if device.type == "cuda":
-        uuids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
-        device = torch.device("cuda", claim_gpu(uuids, query_gpus()))
+        device = torch.device("cuda", _choose_gpu(ranks))
         torch.cuda.set_device(device)
     precision = config.precision
     if precision in ("auto", "bf16_if_supported"):
@@ -76,7 +79,22 @@ def choose_placement(config: TrainerConfig) -> Placement:
     else:
         keep_freed_memory()  # nor do the sizes of what each step allocates
     channels_last = config.memory_format != "contiguous"
-    return Placement(device, _DTYPES[precision], torch.channels_last if channels_last else torch.contiguous_format)
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    return Placement(device, _DTYPES[precision], memory_format, ranks)
+
+
+def _choose_gpu(ranks: Ranks) -> int:
+    """The freest GPU, or with several ranks that of this process's number on its machine."""
+    uuids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
+    if ranks.size == 1:
+        return claim_gpu(uuids, query_gpus())
+    index = local_rank()
+    require(
+        index < len(uuids),
+        f"process {index} of this machine has no GPU of its own, PyTorch finds {len(uuids)}; start fewer processes",
+    )
+    claim_gpu(uuids[index : index + 1], query_gpus())  # other runs then take another one
+    return index
 
 
 def _device_type(wanted: str) -> str:

@@ -20,6 +20,7 @@ from src.run_dir import find_run
 from src.tensor_file import load_tensors, require_finite, save_tensors
 from src.training.inference import Classifier, compute_outputs
 from src.training.messages import log
+from src.training.ranks import ALONE
 
 MAX_BYTES = 8 << 30  # of features: more is not worth its memory
 NO_AUGMENTATION = f"{Augmentation.__module__}.{Augmentation.__qualname__}"
@@ -73,7 +74,8 @@ def load_or_compute_features(
 
 
 def _compute(path: Path, dataset: ImageDataset, classifier: Classifier, between_batches: Callable[[], None]) -> None:
-    part, preprocess, placement = classifier.model.features, classifier.preprocess, classifier.placement
+    part, preprocess = classifier.model.features, classifier.preprocess
+    placement = replace(classifier.placement, ranks=ALONE)  # one rank computes, the others wait
     features = {
         name: compute_outputs(part, data.images, preprocess, placement, between_batches).contiguous().cpu()
         for name, data in (("train", dataset.train), ("test", dataset.test))

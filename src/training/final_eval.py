@@ -102,9 +102,13 @@ def evaluate_run(trainer: "Trainer") -> Evaluation:
 
 def load_eval_weights(trainer: "Trainer") -> tuple[str, dict[str, Any]]:
     """Loads the best checkpoint's weights, or the last's where none was chosen; its name and content."""
+    ranks, content = trainer.ranks, {}
     chosen = trainer.config.data.holds_out and trainer.run_dir.checkpoint("best").exists()
-    name = "best" if chosen else "last"
-    content = load_checkpoint(trainer.run_dir.checkpoint(name))
+    name, used = "best" if chosen else "last", ("model", "epoch", "step", "batch")
+    if ranks.is_leader:
+        saved = load_checkpoint(trainer.run_dir.checkpoint(name))
+        content = {key: saved[key] for key in used}
+    name, content = ranks.share((name, content))
     trainer.classifier.load_trained_state(content["model"])
     return name, content
 
@@ -166,4 +170,4 @@ def _evaluation(
 
 def _logits(trainer: "Trainer", images: Tensor) -> Tensor:
     """On the CPU. Everything was saved at the end of training: an interrupted evaluation is simply done again."""
-    return trainer.classifier.logits(images, between_batches=trainer.stop.raise_if_asked).cpu()
+    return trainer.classifier.logits(images, between_batches=trainer.raise_if_asked).cpu()

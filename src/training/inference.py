@@ -116,14 +116,21 @@ def compute_outputs(
 ) -> Tensor:
     """Outputs (N, ...) float32, on the device, of `module` in evaluation mode for `images` (N, 3, H, W) uint8.
 
-    `module` is left in evaluation mode. `between_batches` may raise to end early.
+    `module` is left in evaluation mode. `between_batches` may raise to end early. Ranks share the batches; each returns
+    all outputs.
     """
     module.eval()
     torch.backends.cudnn.benchmark = False  # see Trainer.train_epoch
-    parts = []
-    for batch in images.split(EVAL_BATCH):
-        inputs = preprocess.normalize(preprocess.to_float(batch.to(placement.device)))
-        with placement.autocast():
-            parts.append(module(inputs).float())
+    ranks, batches = placement.ranks, images.split(EVAL_BATCH)
+    parts: dict[int, Tensor] = {}
+    for first in range(0, len(batches), ranks.size):  # each rank takes one of the next batches
+        if (own := first + ranks.rank) < len(batches):
+            inputs = preprocess.normalize(preprocess.to_float(batches[own].to(placement.device)))
+            with placement.autocast():
+                parts[own] = module(inputs).float()
         between_batches()
-    return torch.cat(parts)
+    if ranks.size == 1:
+        return torch.cat(list(parts.values()))
+    shape = ranks.share(parts[0].shape[1:] if ranks.is_leader else None)
+    zeros = (torch.zeros(len(batch), *shape, device=placement.device) for batch in batches)
+    return ranks.sum(torch.cat([parts.get(number, zero) for number, zero in enumerate(zeros)]))

@@ -23,7 +23,7 @@ from src.training.build import (
     load_splits,
 )
 from src.training.checkpoint import load_last, require_nothing_lost, restore
-from src.training.device import choose_placement
+from src.training.device import Placement, choose_placement
 from src.training.ending import call_safely, open_loggers, record_status
 from src.training.environment import describe_environment
 from src.training.feature_cache import can_cache, load_or_compute_features
@@ -38,10 +38,13 @@ from src.training.final_eval import (
 )
 from src.training.finetune import count_seen_by_base, freeze, load_base_weights
 from src.training.inference import Classifier, NoPreprocess
+from src.training.launch import Order, call_ranks
 from src.training.messages import heading, log, log_messages, next_commands, resume_command
 from src.training.progressive_resizing import cost_until
+from src.training.ranks import Ranks
 from src.training.rehearsal import rehearse
-from src.training.signals import stop_on_signals
+from src.training.signals import StopRequest, stop_on_signals
+from src.training.sync_batch_norm import synchronize_batch_norms
 from src.training.time_budget import settle_epochs
 from src.training.trainer import Trainer
 
@@ -56,34 +59,9 @@ def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None
         log_messages(run_dir, "console" in config.logger),
         record_status(run_dir, config),
         stop_on_signals(run_dir.log_file) as stop,
+        call_ranks(Order(config, run_dir, pause_at)) as ranks,
     ):
-        placement = choose_placement(config.trainer)
-        splits = load_splits(config)
-        model = build_model(config, len(splits.classes.names), placement)
-        if config.init.run:
-            load_base_weights(model, config.init)
-            freeze(model, config.init)
-        else:
-            initialize_from_data(model, config, splits.train, placement)
-        classifier = Classifier(model, build_preprocess(config, placement), placement, config.init.freeze)
-        inputs = splits
-        if can_cache(model, config, len(splits.dataset.train) + len(splits.dataset.test)):
-            inputs = load_or_compute_features(splits, classifier, config, stop.raise_if_asked)
-            preprocess = NoPreprocess([0, 0, 0], [1, 1, 1], placement)
-            classifier = Classifier(model, preprocess, placement, config.init.freeze, on_features=True)
-        saved = load_last(run_dir) if run_dir.has_checkpoint else None
-        config = settle_epochs(config, classifier, inputs, run_dir, saved)
-        loggers = build_loggers(config)
-        trainer = Trainer(config, classifier, inputs, run_dir, fingerprint_of(splits), loggers, stop)
-        summary = summarize(model, config.data.image_size)
-        record_start(trainer, splits, summary)
-        if saved:
-            restore(saved, trainer)
-            log.info(f"continuing after epoch {trainer.state.epoch}, batch {trainer.state.batch}\n")
-        else:
-            require_nothing_lost(run_dir)
-        if trainer.state.step == 0:
-            rehearse(trainer)
+        trainer, splits, summary = prepare(config, run_dir, stop, ranks)
         start = describe_start(trainer, splits, summary)
         with open_loggers(trainer.loggers, start), contextlib.closing(trainer.loader):
             stopped_by = trainer.fit(pause_at)
@@ -93,6 +71,60 @@ def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None
                 evaluate_and_finish(trainer, splits, stopped_by)
             write_checksums(run_dir.path, run_dir.summed_files)
     stop.raise_if_asked()  # too late for this run, but not for the rest of a sweep
+
+
+def take_part(config: RunConfig, run_dir: RunDir, pause_at: int | None, ranks: Ranks) -> None:
+    """The same for a rank that is not the leader, which alone writes to `run_dir` and to the terminal."""
+    with stop_on_signals(log_file=None) as stop:
+        trainer, *_ = prepare(config, run_dir, stop, ranks)
+        with contextlib.closing(trainer.loader):
+            if trainer.fit(pause_at) == StopReason.PAUSE:
+                evaluate_at_pause(trainer)
+            else:
+                evaluate_run(trainer)
+
+
+def prepare(config: RunConfig, run_dir: RunDir, stop: StopRequest, ranks: Ranks) -> tuple[Trainer, Splits, Summary]:
+    """A trainer in the state from which the run continues; the leader's has loggers, and has written the heading."""
+    placement = choose_placement(config.trainer, ranks)
+    splits = ranks.leader_first(partial(load_splits, config))
+    fingerprint = fingerprint_of(splits)
+    ranks.require_equal(fingerprint, "the data")
+    classifier, summary = build_classifier(config, splits, placement)
+    inputs = splits
+    if can_cache(classifier.model, config, len(splits.dataset.train) + len(splits.dataset.test)):
+        inputs = load_or_compute_features(splits, classifier, config, stop.raise_if_asked)
+        preprocess = NoPreprocess([0, 0, 0], [1, 1, 1], placement)
+        classifier = Classifier(classifier.model, preprocess, placement, config.init.freeze, on_features=True)
+    saved = ranks.share(load_last(run_dir) if ranks.is_leader and run_dir.has_checkpoint else None)
+    config = settle_epochs(config, classifier, inputs, run_dir, saved)
+    loggers = build_loggers(config) if ranks.is_leader else []
+    trainer = Trainer(config, classifier, inputs, run_dir, fingerprint, loggers, stop)
+    if ranks.is_leader:
+        record_start(trainer, splits, summary)
+    if saved:
+        restore(saved, trainer)
+        log.info(f"continuing after epoch {trainer.state.epoch}, batch {trainer.state.batch}\n")
+    elif ranks.is_leader:
+        require_nothing_lost(run_dir)
+    if trainer.state.step == 0:
+        rehearse(trainer)
+    return trainer, splits, summary
+
+
+def build_classifier(config: RunConfig, splits: Splits, placement: Placement) -> tuple[Classifier, Summary]:
+    """The network with the weights from which the run starts, and its description."""
+    model = build_model(config, len(splits.classes.names), placement)
+    if config.init.run:
+        load_base_weights(model, config.init)
+        freeze(model, config.init)
+    else:
+        initialize_from_data(model, config, splits.train, placement)
+    summary = summarize(model, config.data.image_size)
+    placement.ranks.share_weights(model)  # GPUs of different kinds may compute other ones
+    if placement.ranks.size > 1 and config.trainer.sync_batch_norm:
+        synchronize_batch_norms(model, placement.ranks)
+    return Classifier(model, build_preprocess(config, placement), placement, config.init.freeze), summary
 
 
 def record_start(trainer: Trainer, splits: Splits, summary: Summary) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import FrameType
 
 from src.errors import Interrupted
+from src.torchrun import is_launched
 
 
 class StopRequest:
@@ -22,20 +23,24 @@ class StopRequest:
 
 
 @contextmanager
-def stop_on_signals(log_file: Path) -> Iterator[StopRequest]:
+def stop_on_signals(log_file: Path | None) -> Iterator[StopRequest]:
     """Within it the first SIGINT or SIGTERM only sets the request, a second one raises KeyboardInterrupt at once.
 
-    SIGHUP, which a closing terminal sends, is noted in `log_file`: the run goes on.
+    Not under torchrun, which repeats the terminal's signals. SIGHUP, which a closing terminal sends, is noted in
+    `log_file`: the run goes on.
     """
     request = StopRequest()
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        if request.signal_number is not None:
+        if request.signal_number is None:
+            request.signal_number = number
+        elif not is_launched():
             raise KeyboardInterrupt
-        request.signal_number = number
 
     def note(_number: int, _frame: FrameType | None) -> None:
         # not by logging: a signal may arrive while a message is being written
+        if log_file is None:
+            return
         with suppress(OSError), log_file.open("a") as file:
             file.write("the terminal has closed (SIGHUP); the run goes on\n")
 

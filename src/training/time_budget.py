@@ -43,7 +43,7 @@ def settle_epochs(
         require(fits, f"{run_dir.checkpoint('last')} has no number of epochs; restore it, or train in another folder")
     else:
         with torch.random.fork_rng():
-            epochs = plan_epochs(config, classifier, splits, run_dir)
+            epochs = classifier.placement.ranks.share(plan_epochs(config, classifier, splits, run_dir))
         log.info(f"trainer.max_minutes={trainer.max_minutes:g} allows {epochs:.2f} epochs on this machine")
     warmup = config.scheduler.get("warmup_epochs", 0)
     require(
@@ -51,7 +51,8 @@ def settle_epochs(
         f"scheduler.warmup_epochs={warmup:g} is longer than the {epochs:.2f} epochs that trainer.max_minutes="
         f"{trainer.max_minutes:g} allows here; lower it, or raise trainer.max_minutes",
     )
-    run_dir.update_result(planned_epochs=epochs)
+    if classifier.placement.ranks.is_leader:
+        run_dir.update_result(planned_epochs=epochs)
     return replace(config, trainer=replace(trainer, epochs=epochs))
 
 

@@ -11,7 +11,7 @@ from src.config import RunConfig
 from src.data.loader import move_if_it_fits
 from src.data.rng import AUGMENTATION, DROPOUT, derive_seed, make_generator
 from src.data.split import Splits
-from src.errors import Interrupted
+from src.errors import Interrupted, require
 from src.loggers.logger import Logger, Row, notify
 from src.metrics import Metrics, measure
 from src.optim.sam import climbed, unchanged_buffers
@@ -68,13 +68,14 @@ class Trainer:
         self.loss = loss.to(device) if isinstance(loss, nn.Module) else loss  # it may hold class weights
         watched = splits.test if config.data.validation == "test" else splits.validation
         self.validation = move_if_it_fits(watched, device) if watched else None
-        self.state, self.meter = TrainState(), Meter(device)
+        self.state, self.meter, self.ranks = TrainState(), Meter(device), classifier.placement.ranks
         self.average = build_average(config.trainer, classifier.model, self.state)
         self.clock = Clock()
         if config.trainer.compile:
+            require(self.ranks.size == 1, "trainer.compile=true does not work with several processes yet; leave it out")
             torch.compiler.reset()  # dynamo keeps at most eight graphs of a function: drop those of earlier runs
             self.batch_loss = torch.compile(self.batch_loss, fullgraph=True, dynamic=False)
-        self.is_captured = can_capture(config, device)
+        self.is_captured = can_capture(config, classifier.placement)
         if self.is_captured:
             self.add_gradient = CapturedStep(self.add_gradient)
 
@@ -118,6 +119,8 @@ class Trainer:
     ) -> tuple[Tensor, Tensor]:
         """Mean loss and number of correct predictions of one batch; compiled as one graph with trainer.compile.
 
+        With several ranks these are the summands of this rank's rows; their sums are those of the batch.
+
         Args:
             images: (n, 3, H, W) uint8.
             labels: (n,) int64.
@@ -128,15 +131,18 @@ class Trainer:
         with self.classifier.placement.autocast():
             logits = self.classifier.trained_module(inputs)
         logits = logits.float()
-        targets = self.augmentation.targets(labels, params, logits.shape[1])
-        loss = self.loss(logits, targets)
+        targets = self.ranks.own_rows(self.augmentation.targets(labels, params, logits.shape[1]))
+        loss = self.loss(logits, targets) if len(targets) else logits.sum()  # no rows: 0, and all gradients are 0
+        if self.ranks.size > 1:
+            loss = loss * (len(targets) / len(labels))
         main = targets if targets.ndim == 1 else targets.argmax(dim=1)  # of mixed images the larger share's label
         return loss, (logits.detach().argmax(dim=1) == main).sum()
 
     def network_inputs(self, images: Tensor, params: tuple[Tensor, ...], size: int | None) -> Tensor:
-        """(n, 3, size, size) float32: `images` augmented, resized and normalized; see `batch_loss`."""
+        """(n, 3, size, size) float32: this rank's `images`, augmented, resized and normalized; see `batch_loss`."""
         preprocess = self.classifier.preprocess
-        return preprocess.normalize(resize_batch(self.augmentation(preprocess.to_float(images), params), size))
+        augmented = self.ranks.own_rows(self.augmentation(preprocess.to_float(images), params))
+        return preprocess.normalize(resize_batch(augmented, size))
 
     def train_epoch(self) -> bool:
         """One epoch, or the rest of one; False where max_minutes ran out before its end."""
@@ -148,11 +154,12 @@ class Trainer:
         group: list[SeededBatch] = []  # the batches of one optimizer step
         for images, labels in self.loader.batches(self.state.epoch, start=self.state.batch):
             batch = images, labels, self.draw_augmentation(images), self.image_size(), self.share_of_step(len(labels))
-            group.append((derive_seed(*self.place, DROPOUT), batch))
+            group.append((derive_seed(*self.place, DROPOUT, *self.ranks.place), batch))
             loss, correct = self.add_seeded_gradient(*group[-1])
-            self.meter.update(loss, correct, len(labels))
+            self.meter.update(self.ranks.sum(loss), self.ranks.sum(correct), len(labels))
             self.state.batch += 1
             if self.loader.plan.ends_group(self.state.batch):
+                self.ranks.sum_gradients(self.classifier.model.parameters())
                 if self.config.trainer.sam_rho:
                     self.sharpness_aware_gradient(group)
                 self.optimizer_step()
@@ -192,6 +199,7 @@ class Trainer:
             self.zero_grad()
             for seed, batch in group:
                 self.add_seeded_gradient(seed, batch)
+            self.ranks.sum_gradients(weights)
 
     def zero_grad(self) -> None:
         self.optimizer.zero_grad(set_to_none=not self.is_captured)  # a graph adds to the same tensors again
@@ -214,6 +222,7 @@ class Trainer:
         """Metrics of the validation images; None where there are none."""
         if self.validation is None:
             return None
+        self.ranks.share_tensors(self.evaluated.model.buffers())  # without sync_batch_norm each rank has its own
         logits = self.evaluated.logits(self.validation.images, between_batches=self._stop_if_asked)
         metrics = measure(logits, self.validation.labels.to(logits.device), self.splits.classes)
         if not math.isfinite(metrics.loss):
@@ -246,7 +255,7 @@ class Trainer:
         Raises Interrupted, everything saved, once a signal has asked the run to stop.
         """
         self._tick(training=True)
-        if self.clock.log_is_due:
+        if self.clock.log_is_due and self.ranks.is_leader:
             loss = finite_loss(self)
             notify(self.loggers, "on_log", self.state.epoch, self.state.batch, loss, self.meter.accuracy())
             if self.clock.ticked - self.clock.saved > 60 * self.config.trainer.checkpoint_minutes:
@@ -256,14 +265,15 @@ class Trainer:
         return self._is_out_of_time() and self.state.batch < self.loader.plan.batches_in(self.state.epoch)
 
     def save(self, name: str) -> None:
-        """Writes a checkpoint, and progress to result.json.
+        """Writes a checkpoint, and progress to result.json: the leader does.
 
         Raises UserError for a loss or a weight that is not finite.
         """
-        require_finite(self)
-        self._tick()
-        save_progress(name, self)
-        self.state.seconds_saving += self.clock.note_save()
+        if self.ranks.is_leader:
+            require_finite(self)
+            self._tick()
+            save_progress(name, self)
+            self.state.seconds_saving += self.clock.note_save()
         if name == "last":
             self.saved_at = (self.state.epoch, self.state.batch)
 
@@ -297,11 +307,21 @@ class Trainer:
         return self.classifier.with_model(self.average.module) if self.state.averaged else self.classifier
 
     def _stop_if_asked(self) -> None:
-        if self.stop.signal_number is not None:
+        try:
+            self.raise_if_asked()
+        except Interrupted:
             self.save("last")
-            raise Interrupted(self.stop.signal_number)
+            raise
+
+    def raise_if_asked(self) -> None:
+        """Raises Interrupted once a signal has asked any rank to stop."""
+        if number := self.ranks.largest(self.stop.signal_number or 0):
+            raise Interrupted(number)
 
     def _is_out_of_time(self) -> bool:
         """Whether max_minutes leaves no more time than the final evaluation takes."""
         minutes = self.config.trainer.max_minutes
-        return minutes is not None and self.clock.ticked - self.clock.started + evaluation_seconds(self) > 60 * minutes
+        if minutes is None:
+            return False
+        is_over = self.clock.ticked - self.clock.started + evaluation_seconds(self) > 60 * minutes
+        return bool(self.ranks.largest(is_over))

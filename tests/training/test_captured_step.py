@@ -7,8 +7,14 @@ import torch
 from src.loggers.history_csv import read_history
 from src.training.captured_step import CapturedStep, can_capture
 from src.training.checkpoint import load_checkpoint
+from src.training.device import Placement
+from src.training.ranks import ALONE, Ranks
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
+
+
+def on(device, ranks=ALONE):
+    return Placement(device, None, torch.channels_last, ranks)
 
 
 @pytest.mark.parametrize(
@@ -24,15 +30,16 @@ CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 )
 def test_the_steps_of_this_projects_networks_are_captured_on_gpus(config_of, overrides, captured):
     config = config_of(*overrides)
-    assert can_capture(config, CUDA) is captured and can_capture(config, CPU) is False
+    assert can_capture(config, on(CUDA)) is captured and can_capture(config, on(CPU)) is False
+    assert can_capture(config, on(CUDA, Ranks(0, 2))) is False  # they exchange messages within a step
 
 
 def test_an_optimizer_or_augmentation_of_a_users_own_is_not_captured(config_of):
     for change in (lambda c: c.optimizer, lambda c: c.loss, lambda c: c.augmentation["steps"][1]):
         config = config_of("augmentation=cutout", "optimizer=sgd")
-        assert can_capture(config, CUDA)
+        assert can_capture(config, on(CUDA))
         change(config)["_target_"] = "mine.Own"
-        assert not can_capture(config, CUDA)
+        assert not can_capture(config, on(CUDA))
 
 
 @pytest.mark.gpu

@@ -41,3 +41,11 @@ def test_work_that_is_done_again_ends_at_once():
     with pytest.raises(Interrupted) as interruption:
         request.raise_if_asked()
     assert interruption.value.signal_number == 15
+
+
+def test_torchrun_repeats_signals_so_a_second_one_is_not_a_wish(monkeypatch, tmp_path):
+    monkeypatch.setattr("src.training.signals.is_launched", lambda: True)
+    with stop_on_signals(log_file=None) as request:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+        assert request.signal_number == signal.SIGINT

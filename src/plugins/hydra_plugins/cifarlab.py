@@ -22,6 +22,7 @@ from src.sweeps.halving import check_rungs, launch_halving
 from src.sweeps.random_search import draw_candidates
 from src.sweeps.sweep import Sweep
 from src.sweeps.workers import ProcessPool
+from src.torchrun import is_launched
 
 
 class Grid(Sweeper):
@@ -137,7 +138,8 @@ class Subprocesses(Launcher):
         self.n_jobs = n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Nothing: a job's folder holds all that it needs."""
+        """A job's folder holds all that it needs. Raises UserError under torchrun, of which all jobs would be ranks."""
+        require(not is_launched(), "hydra/launcher=joblib does not work under torchrun; use trainer.gpus=... instead")
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         ProcessPool(self.n_jobs).run(job_overrides)
