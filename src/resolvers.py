@@ -1,6 +1,5 @@
 """What `${...:...}` in conf/ stands for: names of new folders, the number of jobs at once, choices for --help."""
 
-import os
 import secrets
 import textwrap
 from datetime import datetime
@@ -9,6 +8,7 @@ from omegaconf import OmegaConf
 
 from src.choices import choices
 from src.run_dir import find_run
+from src.sweeps.workers import num_cpus
 
 
 def register_resolvers() -> None:
@@ -42,7 +42,7 @@ def jobs_at_once() -> int:
     import torch
 
     gpus = torch.cuda.device_count()
-    return max(2, gpus) if gpus else os.cpu_count() or 1
+    return max(2, gpus) if gpus else num_cpus()
 
 
 def group_choices(group: str) -> str:

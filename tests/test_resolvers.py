@@ -1,9 +1,8 @@
-import os
-
 import pytest
 
 from src.errors import UserError
 from src.resolvers import jobs_at_once, run_folder, sweep_folder
+from src.sweeps.workers import num_cpus
 from tests.conftest import create_in
 
 
@@ -30,7 +29,7 @@ def test_a_resumed_run_has_its_own_folder_and_may_lie_in_the_home_folder(small, 
     assert run_folder("~/mine", "deep", None) == str(tmp_path / "mine")
 
 
-@pytest.mark.parametrize(("gpus", "expected"), [(0, os.cpu_count()), (1, 2), (4, 4)])
+@pytest.mark.parametrize(("gpus", "expected"), [(0, num_cpus()), (1, 2), (4, 4)])
 def test_as_many_jobs_at_once_as_the_machine_can_run(monkeypatch, gpus, expected):
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     assert jobs_at_once() == expected

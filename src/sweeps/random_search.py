@@ -47,12 +47,18 @@ def _draw_value(override: Override, lists: dict[str, list[str]], generator: np.r
     return f"{key}={_draw_number(override.input_line, override.value(), generator)}"
 
 
-def _draw_number(text: str, interval: IntervalSweep, generator: np.random.Generator) -> str:
-    start, end, log = interval.start, interval.end, "log" in interval.tags
+def require_interval(text: str, interval: IntervalSweep) -> None:
+    """Raises UserError, which names the override `text`, for an interval from which nothing can be drawn."""
+    start, end = interval.start, interval.end
     require(set(interval.tags) <= {"log"}, f"{text} has an unknown tag; the only one is log")
     require(math.isfinite(start) and math.isfinite(end), f"{text} must have finite ends")
     require(start < end, f"{text} is empty: the first number must lie below the second")
-    require(not log or start > 0, f"{text} has no logarithm: both numbers must be above 0")
+    require("log" not in interval.tags or start > 0, f"{text} has no logarithm: both numbers must be above 0")
+
+
+def _draw_number(text: str, interval: IntervalSweep, generator: np.random.Generator) -> str:
+    require_interval(text, interval)
+    start, end, log = interval.start, interval.end, "log" in interval.tags
     whole = isinstance(start, int)
     top = end + 1 if whole else end  # a number between two whole ones counts as the lower
     value = math.exp(generator.uniform(math.log(start), math.log(top))) if log else generator.uniform(start, top)

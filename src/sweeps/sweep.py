@@ -76,11 +76,21 @@ class Sweep:
         `swept` are the keys that name the folders. Raises UserError for the first job that is invalid, or whose
         folder holds a run of other settings; nothing is written before all have passed.
         """
+        require_own_folder(self.folder, [folder_name(n, each, swept) for n, each in enumerate(settings)])
+        return self.add(settings, swept, check)
+
+    def add(
+        self,
+        settings: Sequence[Sequence[str]],
+        swept: Sequence[str],
+        check: Callable[[RunConfig], None],
+        first: int = 0,
+    ) -> list[Job]:
+        """The same for further jobs, the first of which has number `first`."""
         of_runs = [text for text in self.config.hydra.overrides.hydra if key_of(text) == "hydra.run.dir"]
         require(not of_runs, f"{' '.join(of_runs)} does nothing with --multirun; use hydra.sweep.dir")
-        require_own_folder(self.folder, [folder_name(n, each, swept) for n, each in enumerate(settings)])
         prepared = []
-        for number, overrides in enumerate(settings):
+        for number, overrides in enumerate(settings, first):
             composed = self.loader.load_sweep_config(self.config, list(overrides))
             choices = composed.hydra.runtime.choices
             require(not composed.hydra.job.chdir, "hydra.job.chdir=true is not supported; leave it out")
@@ -156,12 +166,15 @@ class Sweep:
         return config
 
 
-def require_own_folder(folder: Path, job_names: Sequence[str]) -> None:
-    """Raises UserError where `folder` holds anything but this sweep: a run, other runs, files of the user's."""
+def require_own_folder(folder: Path, job_names: Sequence[str], own_file: str = "") -> None:
+    """Raises UserError where `folder` holds anything but this sweep: a run, other runs, files of the user's.
+
+    `own_file` is one that this kind of sweep writes before its first job.
+    """
     require(
         not RunDir(folder).config_file.exists(), f"{folder} holds a run, not a sweep; choose another hydra.sweep.dir"
     )
-    present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    present = sorted(path.name for path in folder.iterdir() if path.name != own_file) if folder.is_dir() else []
     others = [name for name in present if RunDir(folder / name).holds_run and name not in job_names]
     is_sweep = any(name in present for name in job_names)
     require(

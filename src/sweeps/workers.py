@@ -38,6 +38,11 @@ def end_with_parent() -> None:
     threading.Thread(target=wait_and_end, daemon=True).start()
 
 
+def num_cpus() -> int:
+    """CPUs that this process may use: `taskset`, SLURM or a container may allow fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class ProcessPool:
     """Runs commands `python -m src.train ...`, `num_processes` at a time; their output goes to their runs' logs.
 
@@ -102,7 +107,7 @@ class ProcessPool:
 
     def _environment(self) -> dict[str, str]:
         """Threads are shared out among the processes, unless the environment says how many each has."""
-        threads = str(max(1, (os.cpu_count() or 1) // self.num_processes))
+        threads = str(max(1, num_cpus() // self.num_processes))
         path = os.pathsep.join(filter(None, [str(SRC.parent), os.environ.get("PYTHONPATH")]))
         own = {"PYTHONPATH": path, COMMAND: exact_command(), LIFELINE: str(self.lifeline)}
         return {"OMP_NUM_THREADS": threads, **os.environ, **own}

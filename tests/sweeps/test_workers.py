@@ -57,7 +57,7 @@ def test_every_job_is_run_and_a_failing_one_stops_no_other(script, capsys):
 
 
 def test_jobs_share_the_threads_and_know_what_was_typed(script, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
     ProcessPool(2).run([["resume=a"]])
     assert (script / "started").read_text() == "a 3 python -m src.train --multirun\n"
     monkeypatch.setenv("OMP_NUM_THREADS", "5")

@@ -1,10 +1,13 @@
-"""What Hydra takes only from plugins: two sweepers, `grid` and `random_search`, and the launcher `joblib`.
+"""What Hydra takes only from plugins: its sweepers and launchers, conf/hydra/sweeper/ and conf/hydra/launcher/.
 
 Hydra finds them because this file lies in its namespace package `hydra_plugins`.
 """
 
 import itertools
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
@@ -17,11 +20,14 @@ from src.analysis.runs import REPLICATES
 from src.analysis.sweep_table import search_lines
 from src.config import RunConfig
 from src.errors import require
+from src.sweeps.cluster import LocalQueue, SlurmQueue, require_slurm, run_all, submitit_of
 from src.sweeps.grid import list_values, parse_overrides, product
 from src.sweeps.halving import check_rungs, launch_halving
+from src.sweeps.optuna_search import JOURNAL, Search, launch_search
 from src.sweeps.random_search import draw_candidates
-from src.sweeps.sweep import Sweep
-from src.sweeps.workers import ProcessPool
+from src.sweeps.ray_queue import RayQueue, import_ray
+from src.sweeps.sweep import Sweep, folder_name, require_own_folder
+from src.sweeps.workers import ProcessPool, num_cpus
 from src.torchrun import is_launched
 
 
@@ -77,24 +83,32 @@ class RandomSearch(Sweeper):
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         self.work = Sweep(hydra_context, task_function, config, self.metric, self.direction, self.max_batch_size)
 
-    def sweep(self, arguments: list[str]) -> None:
+    def parse(self, arguments: list[str]) -> None:
+        """Splits the overrides into those that are searched, repeated for each candidate, and fixed."""
         overrides = parse_overrides(self.parser, self.params, arguments)
         swept = [override for override in overrides if override.is_sweep_override()]
-        searched = [override for override in swept if override.key_or_group not in REPLICATES]
+        self.searched = [override for override in swept if override.key_or_group not in REPLICATES]
         repeated = [override for override in swept if override.key_or_group in REPLICATES]
         require(
-            bool(searched),
-            "hydra/sweeper=random_search has nothing to search: list several values of a setting, as "
-            "optimizer=adam,sgd or 'optimizer.lr=tag(log,interval(1e-4,1e-1))'",
+            bool(self.searched),
+            "the search has nothing to search: list several values of a setting, as optimizer=adam,sgd or "
+            "'optimizer.lr=tag(log,interval(1e-4,1e-1))'",
         )
-        fixed = tuple(text for override in overrides if override not in swept for text in list_values(override))
-        candidates = draw_candidates(searched, self.n_candidates, self.seed)
-        repetitions = list(itertools.product(*map(list_values, repeated)))
-        settings = [(*fixed, *candidate, *repetition) for candidate in candidates for repetition in repetitions]
-        keys = [override.get_key_element() for override in searched + repeated]
-        jobs = self.work.prepare(settings, keys, self.check_rungs)
-        self.announce(len(candidates), len(repetitions))
-        each = len(repetitions)
+        self.fixed = tuple(text for override in overrides if override not in swept for text in list_values(override))
+        self.repetitions = list(itertools.product(*map(list_values, repeated)))
+        self.keys = [override.get_key_element() for override in self.searched + repeated]
+
+    def settings_of(self, candidate: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The overrides of each of the candidate's runs."""
+        return [(*self.fixed, *candidate, *repetition) for repetition in self.repetitions]
+
+    def sweep(self, arguments: list[str]) -> None:
+        self.parse(arguments)
+        candidates = draw_candidates(self.searched, self.n_candidates, self.seed)
+        settings = [run for candidate in candidates for run in self.settings_of(candidate)]
+        jobs = self.work.prepare(settings, self.keys, self.check_rungs)
+        self.announce(len(candidates), len(self.repetitions))
+        each = len(self.repetitions)
         groups = [jobs[first : first + each] for first in range(0, len(jobs), each)]
         with self.work.table_at_end(jobs, search_lines):
             launch_halving(self.work, groups, self.rungs, self.eta)
@@ -109,6 +123,32 @@ class RandomSearch(Sweeper):
         print(
             f"{num_candidates} candidates{fewer} x {num_repetitions} runs each{rungs}, in {self.work.folder}",
             flush=True,
+        )
+
+
+class OptunaSearch(RandomSearch):
+    """Draws candidates by Optuna, each where the results so far promise most; see conf/hydra/sweeper/optuna.yaml."""
+
+    def __init__(self, candidates_at_once: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        _require_whole("candidates_at_once", candidates_at_once, 1)
+        self.candidates_at_once = candidates_at_once
+
+    def sweep(self, arguments: list[str]) -> None:
+        self.parse(arguments)
+        search = Search(self.work.folder, self.searched, self.seed, self.direction, self.eta)
+        known = [run for _, candidate in search.candidates for run in self.settings_of(candidate)]
+        require_own_folder(self.work.folder, [folder_name(n, run, self.keys) for n, run in enumerate(known)], JOURNAL)
+        self.announce(self.n_candidates, len(self.repetitions))
+        launch_search(
+            self.work,
+            search,
+            self.settings_of,
+            self.keys,
+            self.check_rungs,
+            self.n_candidates,
+            self.candidates_at_once,
+            self.rungs,
         )
 
 
@@ -143,4 +183,57 @@ class Subprocesses(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         ProcessPool(self.n_jobs).run(job_overrides)
+        return []
+
+
+class Slurm(Launcher):
+    """Runs the jobs as an array of SLURM; see conf/hydra/launcher/slurm.yaml."""
+
+    def __init__(self, max_num_timeout: int, array_parallelism: int, **settings: Any) -> None:
+        _require_whole("array_parallelism", array_parallelism, 1, "launcher")
+        self.max_num_timeout = max_num_timeout
+        self.settings = {**settings, "array_parallelism": array_parallelism}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Raises UserError without SLURM, or where it cannot take the settings."""
+        require_slurm()
+        self.folder = Path(config.hydra.sweep.dir).absolute()
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        queue = SlurmQueue(self.folder, self.settings, self.max_num_timeout)
+        run_all(queue, job_overrides, self.folder, at_once=len(job_overrides))  # SLURM itself throttles the array
+        return []
+
+
+class SubmititLocal(Launcher):
+    """Runs the jobs on this machine as SLURM would; see conf/hydra/launcher/submitit_local.yaml."""
+
+    def __init__(self, n_jobs: int, **settings: Any) -> None:
+        _require_whole("n_jobs", n_jobs, 1, "launcher")
+        self.n_jobs, self.settings = n_jobs, settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        submitit_of()
+        self.folder = Path(config.hydra.sweep.dir).absolute()
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        queue = LocalQueue(self.folder, max(1, num_cpus() // self.n_jobs), self.settings)
+        run_all(queue, job_overrides, self.folder, self.n_jobs)
+        return []
+
+
+class Ray(Launcher):
+    """Runs the jobs as tasks of Ray; see conf/hydra/launcher/ray.yaml."""
+
+    def __init__(self, address: str | None, num_cpus: float, num_gpus: float) -> None:
+        require(num_cpus > 0 and num_gpus >= 0, "hydra.launcher.num_cpus must be above 0, num_gpus at least 0")
+        self.address, self.num_cpus, self.num_gpus = address, num_cpus, num_gpus
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        import_ray()
+        self.folder = Path(config.hydra.sweep.dir).absolute()
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        with closing(RayQueue(self.address, self.num_cpus, self.num_gpus)) as queue:
+            run_all(queue, job_overrides, self.folder, at_once=len(job_overrides))  # Ray knows how many run at once
         return []

@@ -1,0 +1,212 @@
+"""The jobs of a sweep as jobs of submitit: an array of SLURM, or processes of this machine (submitit_local)."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from src.choices import SRC
+from src.errors import Interrupted, UserError, require
+from src.files import read_text, write_text
+from src.overrides import COMMAND, exact_command
+from src.run_dir import RunDir
+from src.sweeps.workers import LIFELINE
+
+POLL_SECONDS = 1.0
+JOBS_FILE = "submitted.json"  # in the folder of the sweep: the id of the job that trains each folder
+LOGS = ".submitit"  # in the folder of the sweep: what submitit keeps
+
+
+class TrainJob:
+    """`python -m src.train <overrides>` as a function that submitit can send away, interrupt and start again."""
+
+    def __init__(self, overrides: Sequence[str], command: str) -> None:
+        self.overrides, self.command, self.folder = list(overrides), command, os.getcwd()
+
+    def __call__(self) -> int:
+        """Trains in a process of its own; returns its exit code."""
+        lifeline, self.other_end = os.pipe()  # the training ends with this process, however that ends
+        environment = {**os.environ, "PYTHONPATH": python_path(), COMMAND: self.command, LIFELINE: str(lifeline)}
+        if cpus := os.environ.get("SLURM_CPUS_PER_TASK"):
+            environment.setdefault("OMP_NUM_THREADS", cpus)
+        # SLURM announces the end to all processes of a job; only this one answers
+        announced = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "src.train", *self.overrides],
+            cwd=self.folder,
+            env=environment,
+            pass_fds=(lifeline,),
+        )
+        signal.signal(signal.SIGUSR2, announced)
+        os.close(lifeline)
+        self._await_end()
+        return self.process.wait()
+
+    def checkpoint(self) -> Any:
+        """Before a preemption or the time limit: the run saves and ends; started again, the job goes on with it."""
+        from submitit.helpers import DelayedSubmission
+
+        with suppress(ProcessLookupError, ChildProcessError):  # it has ended by itself
+            os.kill(self.process.pid, signal.SIGTERM)
+            self._await_end()
+        return DelayedSubmission(TrainJob(self.overrides, self.command))
+
+    def _await_end(self) -> None:
+        # not by Popen.wait: a signal may interrupt it, and `checkpoint` would then wait for the lock that it holds
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+
+
+class Queue(Protocol):
+    """Where jobs wait and run."""
+
+    def submit(self, jobs: Sequence[TrainJob]) -> list[str]:
+        """Hands the jobs over; returns the id of each."""
+
+    def unfinished(self, ids: Sequence[str]) -> set[str]:
+        """Those of `ids` that wait or run."""
+
+
+class SlurmQueue:
+    """SLURM, by submitit; `settings` are those of submitit's SlurmExecutor.update_parameters."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], max_num_timeout: int) -> None:
+        self.executor = submitit_of().SlurmExecutor(folder / LOGS, max_num_timeout=max_num_timeout)
+        given = {name: value for name, value in settings.items() if value is not None}
+        self.executor.update_parameters(**given, setup=[f"export PYTHONPATH={python_path()}"])
+
+    def submit(self, jobs: Sequence[TrainJob]) -> list[str]:
+        """As one array."""
+        with self.executor.batch():
+            submitted = [self.executor.submit(job) for job in jobs]
+        return [job.job_id for job in submitted]
+
+    def unfinished(self, ids: Sequence[str]) -> set[str]:
+        """By squeue, which needs no accounting; all of them while the controller does not answer."""
+        command = ["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i %T"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            return set(ids)
+        rows = [line.split() for line in done.stdout.splitlines()]
+        return {row[0] for row in rows if row[1] not in ENDED} & set(ids)
+
+
+ENDED = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
+
+
+class LocalQueue:
+    """This machine, by submitit: each job is watched by a process of its own, whose number is the job's id."""
+
+    def __init__(self, folder: Path, threads: int, settings: Mapping[str, Any]) -> None:
+        self.executor, self.threads = submitit_of().LocalExecutor(folder / LOGS), threads
+        self.executor.update_parameters(**settings)
+        self.jobs: dict[str, Any] = {}  # those of this process: only it learns that one has ended
+
+    def submit(self, jobs: Sequence[TrainJob]) -> list[str]:
+        """As one process each."""
+        threads = os.environ.get("OMP_NUM_THREADS", str(self.threads))
+        with environment(PYTHONPATH=python_path(), OMP_NUM_THREADS=threads):
+            submitted = [self.executor.submit(job) for job in jobs]
+        self.jobs.update({job.job_id: job for job in submitted})
+        return [job.job_id for job in submitted]
+
+    def unfinished(self, ids: Sequence[str]) -> set[str]:
+        """Those whose process lives."""
+        return {number for number in ids if self._lives(number)}
+
+    def _lives(self, number: str) -> bool:
+        if number in self.jobs:
+            return not self.jobs[number].done()
+        try:
+            return b"submitit.local" in Path(f"/proc/{number}/cmdline").read_bytes()
+        except OSError:
+            return False
+
+
+def run_all(queue: Queue, jobs: Sequence[Sequence[str]], folder: Path, at_once: int) -> None:
+    """Submits the overrides of each job, `at_once` of them at a time, and waits for all.
+
+    A job of an earlier start of the sweep that is still queued is not submitted again: it is waited for. Says how each
+    has ended.
+    """
+    paths = [Path(overrides[0].partition("=")[2].strip("'")) for overrides in jobs]
+    known = read_ids(folder)
+    active = queue.unfinished(list(known.values()))
+    ids = {path: known[path.name] for path in paths if known.get(path.name) in active}
+    waiting = [(path, TrainJob(job, exact_command())) for path, job in zip(paths, jobs, strict=True) if path not in ids]
+    if ids:
+        print(f"{len(ids)} jobs are queued or running already: waiting for them", flush=True)
+    try:
+        while waiting or ids:
+            if batch := waiting[: max(0, at_once - len(ids))]:
+                waiting = waiting[len(batch) :]
+                submitted = queue.submit([job for _, job in batch])
+                ids |= dict(zip((path for path, _ in batch), submitted, strict=True))
+                write_ids(folder, {path.name: number for path, number in ids.items()})
+                print(f"submitted {len(batch)} jobs: {', '.join(submitted)}", flush=True)
+            time.sleep(POLL_SECONDS)
+            still = queue.unfinished(list(ids.values()))
+            for path in [path for path, number in ids.items() if number not in still]:
+                tell_end(path)
+                del ids[path]
+    except (KeyboardInterrupt, Interrupted):
+        print(f"\n{len(ids)} submitted jobs go on without this command; typed again, it waits for them", flush=True)
+        raise
+
+
+def tell_end(path: Path) -> None:
+    """One line for a job that has ended: the status of its run."""
+    result = RunDir(path).load_result()
+    reason = f": {result['reason']}" if result.get("reason") else ""
+    print(f"{path}: {result.get('status')}{reason}", flush=True)
+
+
+def read_ids(folder: Path) -> dict[str, str]:
+    """The jobs of an earlier start: {name of the run's folder: id}."""
+    file = folder / JOBS_FILE
+    return json.loads(read_text(file)) if file.exists() else {}
+
+
+def write_ids(folder: Path, ids: Mapping[str, str]) -> None:
+    """Adds to the jobs of the sweep."""
+    write_text(folder / JOBS_FILE, json.dumps({**read_ids(folder), **ids}, indent=2) + "\n")
+
+
+def python_path() -> str:
+    """Where a job's process finds this project."""
+    return os.pathsep.join(filter(None, [str(SRC.parent), os.environ.get("PYTHONPATH")]))
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Within it the environment has these variables."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def submitit_of() -> Any:
+    """The module submitit. Raises UserError where it is not installed."""
+    try:
+        import submitit
+    except ImportError as error:
+        raise UserError('this launcher needs submitit: pip install -e ".[slurm]".') from error
+    return submitit
+
+
+def require_slurm() -> None:
+    """Raises UserError where this machine has no SLURM."""
+    require(shutil.which("sbatch") is not None, "hydra/launcher=slurm needs SLURM's sbatch, which is not found here")

@@ -1,0 +1,75 @@
+"""The jobs of a sweep as tasks of Ray, on this machine or on the nodes of a cluster."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from src.errors import UserError, first_line
+from src.sweeps.cluster import TrainJob, python_path
+
+
+class RayQueue:
+    """Ray's tasks, each with its own CPUs and GPUs.
+
+    A task whose node fails is started again on another one, and continues its run from the folder, which must lie on a
+    disk that all nodes share.
+    """
+
+    def __init__(self, address: str | None, num_cpus: float, num_gpus: float) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        self.ray = import_ray()
+        variables = {"PYTHONPATH": python_path()}
+        if "OMP_NUM_THREADS" not in os.environ:
+            variables["OMP_NUM_THREADS"] = str(max(1, int(num_cpus)))
+        try:
+            self.ray.init(
+                address=address or "local",
+                log_to_driver=False,
+                logging_level="error",
+                runtime_env={"env_vars": variables},
+                **({} if address else {"include_dashboard": False}),
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"hydra.launcher.address={address}: no Ray cluster answers ({first_line(error).rstrip('.')})."
+            ) from error
+        total = self.ray.cluster_resources()
+        for name, wanted in (("CPU", num_cpus), ("GPU", num_gpus)):
+            if wanted > total.get(name, 0):
+                found = f"{total.get(name, 0):g} {name}s"
+                raise UserError(f"hydra.launcher.num_{name.lower()}s={wanted:g}, but Ray finds {found}; lower it.")
+        options = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_retries": -1}
+        self.train = self.ray.remote(**options)(run_job)
+        self.tasks: dict[str, Any] = {}
+
+    def submit(self, jobs: Sequence[TrainJob]) -> list[str]:
+        """As one task each; Ray starts as many as there are CPUs and GPUs for."""
+        tasks = [self.train.remote(job) for job in jobs]
+        self.tasks.update({task.hex()[:8]: task for task in tasks})
+        return [task.hex()[:8] for task in tasks]
+
+    def unfinished(self, ids: Sequence[str]) -> set[str]:
+        """Those of this process; tasks end with the process that has submitted them."""
+        own = {self.tasks[number]: number for number in ids if number in self.tasks}
+        if not own:
+            return set()
+        _, waiting = self.ray.wait(list(own), num_returns=len(own), timeout=0)
+        return {own[task] for task in waiting}
+
+    def close(self) -> None:
+        """Leaves the cluster, or ends the one of this machine."""
+        self.ray.shutdown()
+
+
+def run_job(job: TrainJob) -> int:
+    """What a task does."""
+    return job()
+
+
+def import_ray() -> Any:
+    """The module ray. Raises UserError where it is not installed."""
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError('hydra/launcher=ray needs Ray: pip install -e ".[ray]".') from error
+    return ray
