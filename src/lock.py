@@ -1,19 +1,25 @@
-"""Locks between processes: a locked file is released when its process ends, however it ends."""
+"""Locks between processes: a locked file is released when its process ends, however it ends.
 
+Some disks of clusters know no locks: there every file counts as free, and two processes in one run folder are not
+noticed.
+"""
+
+import errno
 import fcntl
+import warnings
 from pathlib import Path
 from typing import TextIO
+
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def try_lock(path: Path) -> TextIO | None:
     """The opened file `path`, locked for this process until it is closed; None where another process holds it."""
     file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
+    if _try_flock(file, fcntl.LOCK_EX):
+        return file
+    file.close()
+    return None
 
 
 def is_locked(path: Path) -> bool:
@@ -21,8 +27,17 @@ def is_locked(path: Path) -> bool:
     if not path.exists():
         return False
     with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not _try_flock(file, fcntl.LOCK_SH)
+
+
+def _try_flock(file: TextIO, kind: int) -> bool:
+    """Whether no other process holds the lock; `file` then has it, where its disk knows locks."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        warnings.warn(f"the disk of {file.name} knows no locks: start no second process in that folder", stacklevel=3)
+    return True

@@ -1,5 +1,9 @@
+import errno
+import os
 import subprocess
 import sys
+
+import pytest
 
 from src.lock import is_locked, try_lock
 from tests.conftest import process_environment
@@ -41,3 +45,24 @@ def test_a_killed_process_releases_its_lock(tmp_path):
     holder.kill()
     holder.communicate()
     assert not is_locked(path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_not_in_use(tmp_path, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.warns(UserWarning, match="knows no locks: start no second process in that folder"):
+        assert try_lock(tmp_path / "lock") is not None
+    with pytest.warns(UserWarning):
+        assert not is_locked(tmp_path / "lock")
+
+
+def test_another_failure_of_a_lock_is_an_error(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        try_lock(tmp_path / "lock")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that the training loop answers between two steps; SIGHUP as a line in the log."""
+"""Signals that ask a run to stop, which the training loop answers between two steps; SIGHUP as a line in the log."""
 
 import signal
 from collections.abc import Iterator
@@ -26,7 +26,8 @@ class StopRequest:
 def stop_on_signals(log_file: Path | None) -> Iterator[StopRequest]:
     """Within it the first SIGINT or SIGTERM only sets the request, a second one raises KeyboardInterrupt at once.
 
-    Not under torchrun, which repeats the terminal's signals. SIGHUP, which a closing terminal sends, is noted in
+    Not under torchrun, which repeats the terminal's signals. SIGUSR1, by which SLURM can announce a time limit, sets
+    the request too. SIGHUP, which a closing terminal sends, is noted in
     `log_file`: the run goes on.
     """
     request = StopRequest()
@@ -34,7 +35,7 @@ def stop_on_signals(log_file: Path | None) -> Iterator[StopRequest]:
     def ask(number: int, _frame: FrameType | None) -> None:
         if request.signal_number is None:
             request.signal_number = number
-        elif not is_launched():
+        elif number != signal.SIGUSR1 and not is_launched():
             raise KeyboardInterrupt
 
     def note(_number: int, _frame: FrameType | None) -> None:
@@ -44,7 +45,7 @@ def stop_on_signals(log_file: Path | None) -> Iterator[StopRequest]:
         with suppress(OSError), log_file.open("a") as file:
             file.write("the terminal has closed (SIGHUP); the run goes on\n")
 
-    handlers = {signal.SIGINT: ask, signal.SIGTERM: ask, signal.SIGHUP: note}
+    handlers = {signal.SIGINT: ask, signal.SIGTERM: ask, signal.SIGUSR1: ask, signal.SIGHUP: note}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield request

@@ -9,7 +9,7 @@ from src.training.signals import StopRequest, stop_on_signals
 pytestmark = pytest.mark.usefixtures("as_in_a_terminal")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_the_first_signal_only_asks(number, tmp_path):
     before = signal.getsignal(number)
     with stop_on_signals(tmp_path / "train.log") as request:
@@ -25,6 +25,13 @@ def test_a_second_signal_is_not_held_back(number, tmp_path):
         os.kill(os.getpid(), number)
         assert request.signal_number == number
         os.kill(os.getpid(), number)
+
+
+def test_a_repeated_announcement_of_a_time_limit_ends_nothing_at_once(tmp_path):
+    with stop_on_signals(tmp_path / "train.log") as request:
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            os.kill(os.getpid(), number)
+        assert request.signal_number == signal.SIGTERM
 
 
 def test_a_closed_terminal_is_a_line_in_the_log(tmp_path):
