@@ -31,7 +31,8 @@ class RayQueue:
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(
-                f"hydra.launcher.address={address}: no Ray cluster answers ({first_line(error).rstrip('.')})."
+                f"hydra.launcher.address={address}: no Ray cluster answers ({first_line(error).rstrip('.')}); one that "
+                "wants a token needs RAY_AUTH_MODE=token."
             ) from error
         total = self.ray.cluster_resources()
         for name, wanted in (("CPU", num_cpus), ("GPU", num_gpus)):

@@ -1,7 +1,9 @@
 """Tasks of a real Ray, where it is installed."""
 
+import contextlib
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -24,22 +26,32 @@ def test_without_ray_its_launcher_is_refused(monkeypatch):
 
 
 @pytest.fixture
-def cluster(tmp_path):
+def cluster(tmp_path, monkeypatch):
     """The address of a Ray cluster of two nodes on this machine, and a function that kills the second."""
     pytest.importorskip("ray")
-    ray = str(Path(sys.executable).with_name("ray"))
-    environment = {**process_environment(), "RAY_USAGE_STATS_ENABLED": "0"}
-    common = {"env": environment, "stdout": subprocess.DEVNULL, "start_new_session": True}
-    head = ["--head", "--port=16379", "--num-cpus=1", "--include-dashboard=false", "--block", "--disable-usage-stats"]
-    nodes = [subprocess.Popen([ray, "start", *head], **common)]
-    time.sleep(10)
-    second = [ray, "start", "--address=127.0.0.1:16379", "--num-cpus=1", "--block"]
-    nodes.append(subprocess.Popen(second, **common))
-    time.sleep(10)
-    yield "127.0.0.1:16379", lambda: os.killpg(nodes[1].pid, signal.SIGKILL)
-    for node in nodes:
-        if node.poll() is None:
-            os.killpg(node.pid, signal.SIGKILL)
+    (tmp_path / "token").write_text(secrets.token_hex(32))
+    for name, value in (("USAGE_STATS_ENABLED", "0"), ("AUTH_MODE", "token"), ("AUTH_TOKEN_PATH", tmp_path / "token")):
+        monkeypatch.setenv(f"RAY_{name}", str(value))
+    nodes = [start_node(tmp_path / "head.log", "--head", "--port=6479", "--include-dashboard=false")]
+    try:
+        nodes.append(start_node(tmp_path / "second.log", "--address=127.0.0.1:6479"))
+        yield "127.0.0.1:6479", lambda: os.killpg(nodes[1].pid, signal.SIGKILL)
+    finally:
+        for node in nodes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(node.pid, signal.SIGKILL)
+
+
+def start_node(log, *arguments):
+    """A node of one CPU, in a process group of its own."""
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--num-cpus=1", "--block", *arguments]
+    with log.open("w") as file:
+        node = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
+    deadline = time.monotonic() + 100
+    while "Ray runtime started" not in log.read_text():
+        assert node.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+    return node
 
 
 def sweep(tmp_path, *overrides):
