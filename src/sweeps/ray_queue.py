@@ -1,11 +1,14 @@
 """The jobs of a sweep as tasks of Ray, on this machine or on the nodes of a cluster."""
 
 import os
+import socket
 from collections.abc import Sequence
 from typing import Any
 
 from src.errors import UserError, first_line
 from src.sweeps.cluster import TrainJob, python_path
+
+CONNECT_SECONDS = 10
 
 
 class RayQueue:
@@ -18,6 +21,8 @@ class RayQueue:
     def __init__(self, address: str | None, num_cpus: float, num_gpus: float) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self.ray = import_ray()
+        if address:
+            require_reachable(address)
         variables = {"PYTHONPATH": python_path()}
         if "OMP_NUM_THREADS" not in os.environ:
             variables["OMP_NUM_THREADS"] = str(max(1, int(num_cpus)))
@@ -60,6 +65,17 @@ class RayQueue:
     def close(self) -> None:
         """Leaves the cluster, or ends the one of this machine."""
         self.ray.shutdown()
+
+
+def require_reachable(address: str) -> None:
+    """Raises UserError where nothing listens at a host:port: Ray itself would try for many minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isdigit()):  # auto
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"hydra.launcher.address={address}: no Ray cluster answers there ({error}).") from error
 
 
 def run_job(job: TrainJob) -> int:
