@@ -1,11 +1,12 @@
 """Locks between processes: a locked file is released when its process ends, however it ends.
 
-Some disks of clusters know no locks: there every file counts as free, and two processes in one run folder are not
+Some disks of clusters have no locks: there every file counts as free, and two processes in one run folder are not
 noticed.
 """
 
 import errno
 import fcntl
+import functools
 import warnings
 from pathlib import Path
 from typing import TextIO
@@ -31,7 +32,7 @@ def is_locked(path: Path) -> bool:
 
 
 def _try_flock(file: TextIO, kind: int) -> bool:
-    """Whether no other process holds the lock; `file` then has it, where its disk knows locks."""
+    """Whether no other process holds the lock; `file` then has it, where its disk has locks."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -39,5 +40,10 @@ def _try_flock(file: TextIO, kind: int) -> bool:
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
             raise
-        warnings.warn(f"the disk of {file.name} knows no locks: start no second process in that folder", stacklevel=3)
+        _warn_once()
     return True
+
+
+@functools.cache
+def _warn_once() -> None:
+    warnings.warn("this disk has no locks: start no second process in a run's folder", stacklevel=4)

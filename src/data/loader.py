@@ -199,5 +199,5 @@ class TransformedBatches(Dataset[Batch]):
 
 def _ignore_signals(_worker: int) -> None:
     """Ctrl-C, SIGTERM and SIGHUP reach every process of a run; the run saves first, then ends its workers."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,13 +14,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from src.choices import SRC
-from src.errors import Interrupted, UserError, require
+from src.errors import Interrupted, UserError, first_line, require
 from src.files import read_text, write_text
 from src.overrides import COMMAND, exact_command
+from src.result import Status
 from src.run_dir import RunDir
 from src.sweeps.workers import LIFELINE
 
-POLL_SECONDS = 1.0
 JOBS_FILE = "submitted.json"  # in the folder of the sweep: the id of the job that trains each folder
 LOGS = ".submitit"  # in the folder of the sweep: what submitit keeps
 
@@ -47,6 +48,7 @@ class TrainJob:
         signal.signal(signal.SIGUSR2, announced)
         os.close(lifeline)
         self._await_end()
+        os.close(self.other_end)
         return self.process.wait()
 
     def checkpoint(self) -> Any:
@@ -66,26 +68,51 @@ class TrainJob:
 class Queue(Protocol):
     """Where jobs wait and run."""
 
+    poll_seconds: float  # between two questions for what is unfinished
+    outlives_command: bool  # whether the jobs go on when the command is interrupted
+
     def submit(self, jobs: Sequence[TrainJob]) -> list[str]:
         """Hands the jobs over; returns the id of each."""
 
     def unfinished(self, ids: Sequence[str]) -> set[str]:
         """Those of `ids` that wait or run."""
 
+    def problem(self, number: str) -> str:
+        """Why a job may have ended without a result, or where to look."""
+
 
 class SlurmQueue:
-    """SLURM, by submitit; `settings` are those of submitit's SlurmExecutor.update_parameters."""
+    """SLURM, by submitit; `settings` are those of submitit's SlurmExecutor.update_parameters.
+
+    Raises UserError where this machine has no SLURM, and for settings that submitit does not know.
+    """
+
+    poll_seconds, outlives_command = 10.0, True
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], max_num_timeout: int) -> None:
-        self.executor = submitit_of().SlurmExecutor(folder / LOGS, max_num_timeout=max_num_timeout)
+        require_slurm()
+        self.logs = folder / LOGS
         given = {name: value for name, value in settings.items() if value is not None}
-        self.executor.update_parameters(**given, setup=[f"export PYTHONPATH={python_path()}"])
+        # srun does not take the number of CPUs from sbatch
+        setup = [f"export PYTHONPATH={shlex.quote(python_path())}", "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK"]
+        try:
+            self.executor = submitit_of().SlurmExecutor(self.logs, max_num_timeout=max_num_timeout)
+            self.executor.update_parameters(**given, setup=setup)
+        except (NameError, ValueError, RuntimeError) as error:
+            raise UserError(f"hydra/launcher=slurm: {first_line(error).rstrip('.')}.") from error
 
     def submit(self, jobs: Sequence[TrainJob]) -> list[str]:
-        """As one array."""
-        with self.executor.batch():
-            submitted = [self.executor.submit(job) for job in jobs]
+        """As one array. Raises UserError where SLURM refuses it."""
+        try:
+            with self.executor.batch():
+                submitted = [self.executor.submit(job) for job in jobs]
+        except submitit_of().core.utils.FailedJobError as error:
+            raise UserError(f"SLURM refuses the jobs: {first_line(error).rstrip('.')}.") from error
         return [job.job_id for job in submitted]
+
+    def problem(self, number: str) -> str:
+        """The folder with the job's output."""
+        return f"what job {number} has printed is in {self.logs}"
 
     def unfinished(self, ids: Sequence[str]) -> set[str]:
         """By squeue, which needs no accounting; all of them while the controller does not answer."""
@@ -103,8 +130,11 @@ ENDED = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_F
 class LocalQueue:
     """This machine, by submitit: each job is watched by a process of its own, whose number is the job's id."""
 
+    poll_seconds, outlives_command = 0.5, False
+
     def __init__(self, folder: Path, threads: int, settings: Mapping[str, Any]) -> None:
-        self.executor, self.threads = submitit_of().LocalExecutor(folder / LOGS), threads
+        self.logs, self.threads = folder / LOGS, threads
+        self.executor = submitit_of().LocalExecutor(self.logs)
         self.executor.update_parameters(**settings)
         self.jobs: dict[str, Any] = {}  # those of this process: only it learns that one has ended
 
@@ -119,6 +149,10 @@ class LocalQueue:
     def unfinished(self, ids: Sequence[str]) -> set[str]:
         """Those whose process lives."""
         return {number for number in ids if self._lives(number)}
+
+    def problem(self, number: str) -> str:
+        """The folder with the job's output."""
+        return f"what job {number} has printed is in {self.logs}"
 
     def _lives(self, number: str) -> bool:
         if number in self.jobs:
@@ -150,21 +184,22 @@ def run_all(queue: Queue, jobs: Sequence[Sequence[str]], folder: Path, at_once: 
                 ids |= dict(zip((path for path, _ in batch), submitted, strict=True))
                 write_ids(folder, {path.name: number for path, number in ids.items()})
                 print(f"submitted {len(batch)} jobs: {', '.join(submitted)}", flush=True)
-            time.sleep(POLL_SECONDS)
+            time.sleep(queue.poll_seconds)
             still = queue.unfinished(list(ids.values()))
             for path in [path for path, number in ids.items() if number not in still]:
-                tell_end(path)
-                del ids[path]
+                tell_end(path, queue.problem(ids.pop(path)))
     except (KeyboardInterrupt, Interrupted):
-        print(f"\n{len(ids)} submitted jobs go on without this command; typed again, it waits for them", flush=True)
+        if queue.outlives_command:
+            print("\nsubmitted jobs go on without this command; typed again, it waits for them", flush=True)
         raise
 
 
-def tell_end(path: Path) -> None:
-    """One line for a job that has ended: the status of its run."""
+def tell_end(path: Path, problem: str) -> None:
+    """One line for a job that has ended: the status of its run; the problem where the run does not know its end."""
     result = RunDir(path).load_result()
-    reason = f": {result['reason']}" if result.get("reason") else ""
-    print(f"{path}: {result.get('status')}{reason}", flush=True)
+    has_ended = result.get("status") not in (Status.WAITING, Status.RUNNING)
+    reason = result.get("reason") if has_ended else problem
+    print(f"{path}: {result.get('status')}{f': {reason}' if reason else ''}", flush=True)
 
 
 def read_ids(folder: Path) -> dict[str, str]:

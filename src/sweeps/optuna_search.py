@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hydra.core.override_parser.types import Override
 
 from src.analysis.sweep_table import search_lines
@@ -28,64 +29,81 @@ class Search:
         folder: of the sweep.
         space: the overrides with several values.
         seed: of the draws; with the same results before it, a candidate is the same after an interruption, too.
+        metric: that is told.
         direction: maximize or minimize.
         eta: at a rung, one candidate in eta continues.
+
+    Raises UserError where the folder holds a search of another space, metric or direction.
     """
 
-    def __init__(self, folder: Path, space: Sequence[Override], seed: int, direction: str, eta: int) -> None:
-        self.optuna, self.space, self.seed = import_optuna(), space, seed
+    def __init__(
+        self, folder: Path, space: Sequence[Override], seed: int, metric: str, direction: str, eta: int
+    ) -> None:
+        self.optuna, self.space, self.seed, self.eta = import_optuna(), space, seed, eta
+        self.states = self.optuna.trial.TrialState
         folder.mkdir(parents=True, exist_ok=True)
         backend = self.optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
         self.study = self.optuna.create_study(
             storage=self.optuna.storages.JournalStorage(backend),
             study_name="cifarlab",
             direction=direction,
-            pruner=self.optuna.pruners.PercentilePruner(100 / eta, n_startup_trials=eta),
             load_if_exists=True,
         )
+        asked = {"space": [override.input_line for override in space], "metric": metric, "direction": direction}
+        for name, value in asked.items():
+            before = self.study.user_attrs.get(name, value)
+            require(before == value, f"{folder} holds a search of another {name} ({before}); choose another folder")
+            self.study.set_user_attr(name, value)
 
     @property
     def candidates(self) -> list[tuple[Any, tuple[str, ...]]]:
         """All trials with their overrides, in the order in which they were drawn."""
-        trials = [trial for trial in self.study.get_trials(deepcopy=False) if "overrides" in trial.user_attrs]
+        trials = [trial for trial in self.study.get_trials(deepcopy=False) if trial.user_attrs.get("overrides")]
         return [(trial, tuple(trial.user_attrs["overrides"])) for trial in trials]
 
     def ask(self) -> bool:
         """Draws a new candidate; False where the space seems to hold no more."""
-        results = {overrides: trial.value for trial, overrides in self.candidates}
+        before = {overrides for _, overrides in self.candidates}
         distributions = {override.get_key_element(): self._distribution(override) for override in self.space}
         for _ in range(ATTEMPTS):
             number = len(self.study.get_trials(deepcopy=False))
-            self.study.sampler = self.optuna.samplers.TPESampler(seed=self.seed + number)
+            seed = int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
+            self.study.sampler = self.optuna.samplers.TPESampler(seed=seed)
             trial = self.study.ask(distributions)
             overrides = tuple(_write(override, trial.params) for override in self.space)
-            if overrides not in results:
+            if overrides not in before:
                 trial.set_user_attr("overrides", list(overrides))
                 return True
-            if results[overrides] is None:
-                self.study.tell(trial, state=self.optuna.trial.TrialState.FAIL)
-            else:
-                self.study.tell(trial, results[overrides])
+            self.study.tell(trial, state=self.states.FAIL)
         return False
 
-    def continues(self, number: int, epoch: int, value: float | None) -> bool:
-        """Tells trial `number`'s value at a rung; whether it is among the best 1/eta of those before it."""
-        trial = self.optuna.trial.Trial(self.study, self.study.trials[number]._trial_id)
-        if value is None or self.study.trials[number].state.is_finished():
-            return value is not None and not self._is_pruned(number)
-        trial.report(value, epoch)
-        if trial.should_prune():
-            self.study.tell(number, state=self.optuna.trial.TrialState.PRUNED)
-            return False
-        return True
+    def reject(self, number: int) -> None:
+        """Trial `number` is no valid run: it is no candidate."""
+        self.optuna.trial.Trial(self.study, self.study.trials[number]._trial_id).set_user_attr("overrides", [])
+        self.tell(number, None)
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """The value of trial `number` at a rung."""
+        if not self.study.trials[number].state.is_finished():
+            self.optuna.trial.Trial(self.study, self.study.trials[number]._trial_id).report(value, epoch)
+
+    def continues(self, number: int, epoch: int) -> bool:
+        """Whether trial `number` is among the best 1/eta of all that have reached the rung, or one of the first eta."""
+        trial = self.study.trials[number]
+        if trial.state.is_finished():
+            return trial.state == self.states.COMPLETE
+        sign = 1 if self.study.direction.name == "MAXIMIZE" else -1
+        values = [sign * t.intermediate_values[epoch] for t in self.study.trials if epoch in t.intermediate_values]
+        better = sum(value > sign * trial.intermediate_values[epoch] for value in values)
+        if len(values) <= self.eta or better < len(values) / self.eta:
+            return True
+        self.study.tell(number, state=self.states.PRUNED)
+        return False
 
     def tell(self, number: int, value: float | None) -> None:
-        """The result of trial `number`; None: a run of it has failed."""
-        failed = self.optuna.trial.TrialState.FAIL
-        self.study.tell(number, value, state=failed if value is None else None, skip_if_finished=True)
-
-    def _is_pruned(self, number: int) -> bool:
-        return self.study.trials[number].state == self.optuna.trial.TrialState.PRUNED
+        """The result of trial `number`, if none is known yet; None: a run of it has failed."""
+        state = self.states.FAIL if value is None else None
+        self.study.tell(number, value, state=state, skip_if_finished=True)
 
     def _distribution(self, override: Override) -> Any:
         if not override.is_interval_sweep():
@@ -129,7 +147,11 @@ def launch_search(
                 return
             groups = {}
             for trial, overrides in batch:
-                groups[trial.number] = sweep.add(settings_of(overrides), keys, check, first=len(jobs))
+                try:
+                    groups[trial.number] = sweep.add(settings_of(overrides), keys, check, first=len(jobs))
+                except UserError:
+                    search.reject(trial.number)
+                    raise
                 jobs += groups[trial.number]
             _train(sweep, search, groups, rungs)
 
@@ -140,14 +162,13 @@ def _train(sweep: Sweep, search: Search, groups: dict[int, list[Job]], rungs: Se
     for epoch in rungs:
         sweep.launch([job for jobs in alive.values() for job in jobs], pause_at=epoch)
         scores = {number: score(jobs, epoch, sweep.metric) for number, jobs in alive.items()}
-        alive = {number: alive[number] for number in alive if search.continues(number, epoch, scores[number])}
+        reached = {number: value for number, value in scores.items() if value is not None}
+        for number, value in reached.items():
+            search.report(number, epoch, value)
+        alive = {number: alive[number] for number in reached if search.continues(number, epoch)}
     sweep.launch([job for jobs in alive.values() for job in jobs])
-    for number in groups.keys() if not rungs else alive.keys() | _failed(groups, rungs, sweep.metric):
-        search.tell(number, _result(groups[number], sweep.metric))
-
-
-def _failed(groups: dict[int, list[Job]], rungs: Sequence[int], metric: str) -> set[int]:
-    return {number for number, jobs in groups.items() if score(jobs, rungs[0], metric) is None}
+    for number in groups:  # those that ended at a rung are told already
+        search.tell(number, _result(groups[number], sweep.metric) if number in alive else None)
 
 
 def _result(jobs: Sequence[Job], metric: str) -> float | None:

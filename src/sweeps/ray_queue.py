@@ -12,11 +12,13 @@ CONNECT_SECONDS = 10
 
 
 class RayQueue:
-    """Ray's tasks, each with its own CPUs and GPUs.
+    """Ray's tasks, each with its own CPUs and GPUs; they end with the command.
 
     A task whose node fails is started again on another one, and continues its run from the folder, which must lie on a
     disk that all nodes share.
     """
+
+    poll_seconds, outlives_command = 0.5, False
 
     def __init__(self, address: str | None, num_cpus: float, num_gpus: float) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -51,8 +53,8 @@ class RayQueue:
     def submit(self, jobs: Sequence[TrainJob]) -> list[str]:
         """As one task each; Ray starts as many as there are CPUs and GPUs for."""
         tasks = [self.train.remote(job) for job in jobs]
-        self.tasks.update({task.hex()[:8]: task for task in tasks})
-        return [task.hex()[:8] for task in tasks]
+        self.tasks.update({task.hex()[:16]: task for task in tasks})
+        return [task.hex()[:16] for task in tasks]
 
     def unfinished(self, ids: Sequence[str]) -> set[str]:
         """Those of this process; tasks end with the process that has submitted them."""
@@ -61,6 +63,13 @@ class RayQueue:
             return set()
         _, waiting = self.ray.wait(list(own), num_returns=len(own), timeout=0)
         return {own[task] for task in waiting}
+
+    def problem(self, number: str) -> str:
+        """The error of a task that could not start its training."""
+        try:
+            return f"the training ended with code {self.ray.get(self.tasks[number])}"
+        except self.ray.exceptions.RayError as error:
+            return str(error).strip().splitlines()[-1]
 
     def close(self) -> None:
         """Leaves the cluster, or ends the one of this machine."""

@@ -3,10 +3,11 @@
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
@@ -87,6 +88,20 @@ class Sweep:
         first: int = 0,
     ) -> list[Job]:
         """The same for further jobs, the first of which has number `first`."""
+        prepared = self.check(settings, swept, check, first)
+        for run_dir, config, choices, overridden in prepared:
+            if not run_dir.config_file.exists():
+                run_dir.create(config, choices, overridden, named_keys(swept))
+        return [Job(run_dir) for run_dir, *_ in prepared]
+
+    def check(
+        self,
+        settings: Sequence[Sequence[str]],
+        swept: Sequence[str],
+        check: Callable[[RunConfig], None],
+        first: int = 0,
+    ) -> list[tuple[RunDir, RunConfig, Mapping[str, Any], list[str]]]:
+        """Folder, settings, choices and named settings of each job. Raises UserError; writes nothing."""
         of_runs = [text for text in self.config.hydra.overrides.hydra if key_of(text) == "hydra.run.dir"]
         require(not of_runs, f"{' '.join(of_runs)} does nothing with --multirun; use hydra.sweep.dir")
         prepared = []
@@ -99,10 +114,7 @@ class Sweep:
             run_dir = RunDir(self.folder / folder_name(number, overrides, swept))
             require_same(run_dir, config)
             prepared.append((run_dir, config, choices, named_keys(overrides)))
-        for run_dir, config, choices, overridden in prepared:
-            if not run_dir.config_file.exists():
-                run_dir.create(config, choices, overridden, named_keys(swept))
-        return [Job(run_dir) for run_dir, *_ in prepared]
+        return prepared
 
     def launch(self, jobs: Sequence[Job], pause_at: int | None = None) -> None:
         """Trains the jobs to their end, or to the end of epoch `pause_at`, each by resuming its folder."""

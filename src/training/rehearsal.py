@@ -30,7 +30,8 @@ def rehearse(trainer: Trainer) -> None:
     Neither the trainer nor torch's generators are changed. Raises UserError, which names the part that fails.
     """
     config = trainer.config
-    count = min(NUM_IMAGES, max(2, config.data.batch_size), len(trainer.splits.train))
+    count = max(NUM_IMAGES, 2 * trainer.ranks.size)  # rows for each rank
+    count = min(count, max(2, config.data.batch_size), len(trainer.splits.train))
     epochs = math.ceil(config.trainer.epochs)  # at least one batch
     settings = replace(config.trainer, cuda_graph=False, grad_accumulation_steps=1, epochs=epochs)
     config = replace(config, trainer=settings, data=replace(config.data, batch_size=count, drop_last=False))

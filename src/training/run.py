@@ -59,7 +59,7 @@ def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None
         log_messages(run_dir, "console" in config.logger),
         record_status(run_dir, config),
         stop_on_signals(run_dir.log_file) as stop,
-        call_ranks(Order(config, run_dir, pause_at)) as ranks,
+        call_ranks(Order(config, run_dir, pause_at), stop) as ranks,
     ):
         trainer, splits, summary = prepare(config, run_dir, stop, ranks)
         start = describe_start(trainer, splits, summary)

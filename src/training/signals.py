@@ -26,8 +26,8 @@ class StopRequest:
 def stop_on_signals(log_file: Path | None) -> Iterator[StopRequest]:
     """Within it the first SIGINT or SIGTERM only sets the request, a second one raises KeyboardInterrupt at once.
 
-    Not under torchrun, which repeats the terminal's signals. SIGUSR1, by which SLURM can announce a time limit, sets
-    the request too. SIGHUP, which a closing terminal sends, is noted in
+    Under torchrun a second one does nothing: torchrun repeats the terminal's signals. SIGUSR1, by which SLURM can
+    announce a time limit, only asks. SIGHUP, which a closing terminal sends, is noted in
     `log_file`: the run goes on.
     """
     request = StopRequest()
@@ -35,7 +35,7 @@ def stop_on_signals(log_file: Path | None) -> Iterator[StopRequest]:
     def ask(number: int, _frame: FrameType | None) -> None:
         if request.signal_number is None:
             request.signal_number = number
-        elif number != signal.SIGUSR1 and not is_launched():
+        elif signal.SIGUSR1 not in (number, request.signal_number) and not is_launched():
             raise KeyboardInterrupt
 
     def note(_number: int, _frame: FrameType | None) -> None:

@@ -26,18 +26,21 @@ class SyncedBatchNorm(_BatchNorm):
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, C, ...) -> the same shape and dtype; statistics are computed in float32, the variance in a second pass.
 
-        Raises ValueError, as PyTorch does, for one value per channel in all.
+        Raises ValueError, as PyTorch does, for one value per channel in all. In evaluation nothing is exchanged.
         """
-        if not self.training and self.track_running_stats:
+        if not self.training:
             return super().forward(inputs)
         others = [dim for dim in range(inputs.ndim) if dim != 1]
         shape = [-1 if dim == 1 else 1 for dim in range(inputs.ndim)]
         values = inputs.float()
-        count = self.ranks.sum(torch.tensor(float(inputs.numel() // inputs.shape[1]), device=inputs.device))
+        own_count = inputs.numel() // inputs.shape[1]
+        count = self.ranks.sum(torch.tensor(float(own_count), device=inputs.device))
+        if own_count <= 1 and count <= 1:  # asked only then: the answer waits for the device
+            raise ValueError("Expected more than 1 value per channel when training")
         mean = _Sum.apply(values.sum(others), self.ranks) / count
         centered = values - mean.view(shape)
         variance = _Sum.apply(centered.square().sum(others), self.ranks) / count
-        if self.training and self.track_running_stats:
+        if self.track_running_stats:
             self._update_statistics(mean, variance, count)
         outputs = centered * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
@@ -66,8 +69,8 @@ class _Sum(torch.autograd.Function):
 
 
 def synchronize_batch_norms(model: nn.Module, ranks: Ranks) -> None:
-    """Replaces each batch norm within `model` by a SyncedBatchNorm."""
+    """Replaces each batch norm of PyTorch's within `model` by a SyncedBatchNorm."""
     for module in list(model.modules()):
         for name, child in module.named_children():
-            if isinstance(child, _BatchNorm):
+            if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
                 setattr(module, name, SyncedBatchNorm(child, ranks))

@@ -11,20 +11,16 @@ from pathlib import Path
 import pytest
 
 from src.errors import Interrupted, UserError
-from src.sweeps import cluster
 from src.sweeps.cluster import JOBS_FILE, LOGS, LocalQueue, SlurmQueue, TrainJob, environment, require_slurm, run_all
 from tests.conftest import SMALL, create_in, process_environment
 
 pytest.importorskip("submitit")
 
 
-@pytest.fixture(autouse=True)
-def fast(monkeypatch):
-    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.01)
-
-
 class FakeQueue:
     """Jobs that end after `polls` looks at the queue, at most `at_once` of which have been seen."""
+
+    poll_seconds, outlives_command = 0.01, True
 
     def __init__(self, polls=2, active=()):
         self.left = dict.fromkeys(active, polls)
@@ -35,6 +31,9 @@ class FakeQueue:
         self.submitted += [job.overrides[0] for job in jobs]
         self.left.update(dict.fromkeys(ids, self.polls))
         return ids
+
+    def problem(self, number):
+        return f"problem of {number}"
 
     def unfinished(self, ids):
         self.most = max(self.most, len(ids))
@@ -59,7 +58,8 @@ def test_all_jobs_are_submitted_and_waited_for(jobs, capsys):
     assert queue.submitted == ["resume=sweep/a", "resume=sweep/b", "resume=sweep/c"]
     assert json.loads((Path("sweep") / JOBS_FILE).read_text()) == {"a": "1", "b": "2", "c": "3"}
     assert capsys.readouterr().out.splitlines() == [
-        "submitted 3 jobs: 1, 2, 3", "sweep/a: waiting", "sweep/b: waiting", "sweep/c: waiting",
+        "submitted 3 jobs: 1, 2, 3", "sweep/a: waiting: problem of 1", "sweep/b: waiting: problem of 2",
+        "sweep/c: waiting: problem of 3",
     ]  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_an_interrupted_wait_says_that_the_jobs_go_on(jobs, capsys, monkeypatch)
     monkeypatch.setattr(queue, "unfinished", lambda ids: (_ for _ in ()).throw(Interrupted(15)) if ids else set())
     with pytest.raises(Interrupted):
         run_all(queue, jobs, Path("sweep"), at_once=3)
-    assert "3 submitted jobs go on without this command; typed again, it waits for them" in capsys.readouterr().out
+    assert "submitted jobs go on without this command; typed again, it waits for them" in capsys.readouterr().out
 
 
 def test_a_job_of_this_machine_runs_with_its_threads(tmp_path):
@@ -119,7 +119,8 @@ def test_before_a_time_limit_the_training_saves_and_the_job_goes_on(tmp_path, mo
 def test_squeue_tells_what_is_unfinished_and_silence_means_all(tmp_path, monkeypatch):
     (tmp_path / "squeue").write_text("#!/bin/sh\n[ -e down ] && exit 1\necho '5_0 RUNNING'\necho '5_1 COMPLETED'\n")
     (tmp_path / "srun").write_text("#!/bin/sh\n")
-    for name in ("squeue", "srun"):
+    (tmp_path / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: x' >&2\nexit 1\n")
+    for name in ("squeue", "srun", "sbatch"):
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
@@ -127,6 +128,10 @@ def test_squeue_tells_what_is_unfinished_and_silence_means_all(tmp_path, monkeyp
     assert queue.unfinished(["5_0", "5_1", "5_2"]) == {"5_0"}
     (tmp_path / "down").touch()
     assert queue.unfinished(["5_0", "5_1"]) == {"5_0", "5_1"}
+    with pytest.raises(UserError, match=r"SLURM refuses the jobs: .*invalid partition"):
+        queue.submit([TrainJob([], "typed")] * 2)
+    with pytest.raises(UserError, match=r"hydra/launcher=slurm: .*partion"):
+        SlurmQueue(tmp_path, {"partion": "low"}, 3)
 
 
 def test_without_slurm_its_launcher_is_refused(monkeypatch):

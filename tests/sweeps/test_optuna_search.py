@@ -55,7 +55,7 @@ class FakeSweep:
 
 def run(folder, measure, n, rungs=(), seeds=(0,), killed_after=math.inf, at_once=1, space=SPACE, seed=0):
     sweep = FakeSweep(measure, killed_after)
-    search = Search(folder, OverridesParser.create().parse_overrides(list(space)), seed, "maximize", eta=3)
+    search = Search(folder, OverridesParser.create().parse_overrides(list(space)), seed, METRIC, "maximize", eta=3)
 
     def settings_of(candidate):
         return [(*candidate, f"seed={seed}") for seed in seeds]
@@ -128,9 +128,50 @@ def test_a_failed_run_is_no_result_and_the_search_goes_on(tmp_path, rungs):
 
     sweep = run(tmp_path, measure, 8, rungs=rungs)
     assert len({job.overrides for job in sweep.jobs}) == 8
-    study = Search(tmp_path, [], 0, "maximize", 3).study
+    study = Search(tmp_path, OverridesParser.create().parse_overrides(list(SPACE)), 0, METRIC, "maximize", 3).study
     states = {trial.state.name for trial in study.trials if "optimizer=adam" in trial.user_attrs["overrides"]}
     assert states == {"FAIL"} and "optimizer=sgd" in study.best_trial.user_attrs["overrides"]
+
+
+def test_neighbouring_seeds_draw_different_candidates(tmp_path):
+    first, second = (
+        {job.overrides for job in run(tmp_path / str(seed), near_a_hundredth, 8, seed=seed).jobs} for seed in (0, 1)
+    )
+    assert not first & second
+
+
+@pytest.mark.parametrize(("metric", "direction"), [("metrics.val.loss", "maximize"), (METRIC, "minimize")])
+def test_another_question_needs_another_folder(tmp_path, metric, direction):
+    run(tmp_path, near_a_hundredth, 1)
+    with pytest.raises(UserError, match="holds a search of another"):
+        Search(tmp_path, OverridesParser.create().parse_overrides(list(SPACE)), 0, metric, direction, 3)
+    with pytest.raises(UserError, match="holds a search of another space"):
+        run(tmp_path, near_a_hundredth, 2, space=("optimizer=adam,sgd",))
+
+
+def test_repeated_draws_do_not_count_as_results(tmp_path):
+    run(tmp_path, lambda *_: 0.5, 10, space=("optimizer=adam,sgd", "model.dropout=0,0.5"))
+    space = OverridesParser.create().parse_overrides(["optimizer=adam,sgd", "model.dropout=0,0.5"])
+    trials = Search(tmp_path, space, 0, METRIC, "maximize", 3).study.trials
+    assert sum(trial.state.name == "COMPLETE" for trial in trials) == 4
+
+
+def test_a_candidate_that_is_no_valid_run_is_none(tmp_path):
+    class Refusing(FakeSweep):
+        def add(self, settings, keys, check, first):
+            raise UserError("optimizer.lr is too low.")
+
+    search = Search(tmp_path, OverridesParser.create().parse_overrides(list(SPACE)), 0, METRIC, "maximize", 3)
+    with pytest.raises(UserError, match="too low"):
+        launch_search(Refusing(None), search, lambda c: [c], [], lambda _: None, 2, 1, ())
+    assert not search.candidates and {trial.state.name for trial in search.study.trials} == {"FAIL"}
+
+
+def test_a_run_that_fails_between_rungs_is_told(tmp_path):
+    sweep = run(tmp_path, lambda _, epoch: 0.5 if epoch == 1 else None, 3, rungs=(1, 2))
+    space = OverridesParser.create().parse_overrides(list(SPACE))
+    states = {trial.state.name for trial in Search(tmp_path, space, 0, METRIC, "maximize", 3).study.trials}
+    assert len(sweep.jobs) == 3 and "RUNNING" not in states
 
 
 def test_an_interval_of_which_nothing_can_be_drawn_is_explained(tmp_path):

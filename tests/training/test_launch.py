@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.errors import UserError
+from src.errors import Interrupted, UserError
+from src.torchrun import VARIABLES
 from src.training.checkpoint import load_checkpoint
 from src.training.launch import Order, call_ranks
 from src.training.ranks import ALONE
+from src.training.signals import StopRequest
 from tests.conftest import SMALL, process_environment, run_in_process
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "src.train"]
@@ -23,7 +26,7 @@ LONG = [text for text in LONG if not text.startswith(("model.width=", "model.den
 
 
 def test_a_run_with_one_device_is_alone(config_of, tmp_path):
-    with call_ranks(Order(config_of(), tmp_path, None)) as ranks:
+    with call_ranks(Order(config_of(), tmp_path, None), StopRequest()) as ranks:
         assert ranks is ALONE
 
 
@@ -31,7 +34,7 @@ def test_more_gpus_than_there_are_is_refused(config_of, tmp_path):
     count = torch.cuda.device_count()
     order = Order(config_of(f"trainer.gpus={count + 2}"), tmp_path, None)
     problem = rf"trainer.gpus={count + 2}, but PyTorch finds {count} CUDA devices"
-    with pytest.raises(UserError, match=problem), call_ranks(order):
+    with pytest.raises(UserError, match=problem), call_ranks(order, StopRequest()):
         pass
 
 
@@ -116,6 +119,46 @@ def test_a_killed_rank_ends_the_run_in_one_sentence(start, tmp_path, command):
     assert run.returncode == 1
     done = run_in_process("train", "resume=run", "pause_at=3", "trainer.gpus=1", cwd=tmp_path)
     assert done.returncode == 0 and "paused after epoch 3" in done.stdout, done.stderr
+
+
+def test_a_process_that_dies_while_it_starts_is_noticed(config_of, tmp_path, monkeypatch):
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    order = Order(config_of("trainer.gpus=2", "trainer.device=cpu"), tmp_path, None)
+    with pytest.raises(UserError, match="ended while it started"), call_ranks(order, StopRequest()):
+        pass
+
+
+def test_a_signal_while_the_others_start_is_heard(config_of, tmp_path, monkeypatch):
+    (tmp_path / "python").write_text("#!/bin/sh\nsleep 60\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr("src.training.launch.END_SECONDS", 0.1)
+    stop = StopRequest()
+    stop.signal_number = signal.SIGINT
+    order = Order(config_of("trainer.gpus=2", "trainer.device=cpu"), tmp_path, None)
+    with pytest.raises(Interrupted), call_ranks(order, stop):
+        pass
+
+
+@pytest.mark.slow
+def test_a_port_in_use_is_one_sentence(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        place = {
+            "RANK": "0",
+            "LOCAL_RANK": "0",
+            "WORLD_SIZE": "2",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+        command = [sys.executable, "-m", "src.train", *SMALL]
+        done = subprocess.run(command, cwd=tmp_path, env=process_environment() | place, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"cannot meet at 127.0.0.1:{port}, another program may use it" in done.stderr
 
 
 @pytest.mark.slow

@@ -46,6 +46,19 @@ def test_the_rows_of_all_ranks_make_the_statistics(tmp_path):
         assert torch.allclose(own, other, atol=1e-6)
 
 
+def test_a_single_value_per_channel_is_refused_as_by_pytorch():
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        SyncedBatchNorm(nn.BatchNorm1d(3), ALONE)(torch.randn(1, 3))
+
+
+def test_in_evaluation_nothing_is_exchanged(tmp_path):
+    def work(ranks):
+        norm = SyncedBatchNorm(nn.BatchNorm2d(3, track_running_stats=False), ranks).eval()
+        return norm(torch.randn(2, 3, 4, 4)).shape if ranks.is_leader else None  # the other rank has no batch
+
+    assert in_ranks(2, tmp_path, work) == [(2, 3, 4, 4), None]
+
+
 def test_bfloat16_stays_bfloat16_with_statistics_in_float32():
     norm, inputs = SyncedBatchNorm(nn.BatchNorm2d(3), ALONE), torch.randn(64, 3, 8, 8) + 100
     outputs = norm(inputs.bfloat16())

@@ -20,7 +20,7 @@ from src.analysis.runs import REPLICATES
 from src.analysis.sweep_table import search_lines
 from src.config import RunConfig
 from src.errors import require
-from src.sweeps.cluster import LocalQueue, SlurmQueue, require_slurm, run_all, submitit_of
+from src.sweeps.cluster import LocalQueue, SlurmQueue, run_all, submitit_of
 from src.sweeps.grid import list_values, parse_overrides, product
 from src.sweeps.halving import check_rungs, launch_halving
 from src.sweeps.optuna_search import JOURNAL, Search, launch_search
@@ -136,7 +136,11 @@ class OptunaSearch(RandomSearch):
 
     def sweep(self, arguments: list[str]) -> None:
         self.parse(arguments)
-        search = Search(self.work.folder, self.searched, self.seed, self.direction, self.eta)
+        if not (self.work.folder / JOURNAL).exists():
+            require_own_folder(self.work.folder, [])
+        example = draw_candidates(self.searched, 1, self.seed)[0]  # its mistakes show before anything is written
+        self.work.check(self.settings_of(example)[:1], self.keys, self.check_rungs, first=-1)
+        search = Search(self.work.folder, self.searched, self.seed, self.metric, self.direction, self.eta)
         known = [run for _, candidate in search.candidates for run in self.settings_of(candidate)]
         require_own_folder(self.work.folder, [folder_name(n, run, self.keys) for n, run in enumerate(known)], JOURNAL)
         self.announce(self.n_candidates, len(self.repetitions))
@@ -170,6 +174,11 @@ def _fold_params(folds: int) -> dict[str, str]:
     return {"data.validation": "fold", "data.folds": str(folds), "data.fold": ",".join(map(str, range(folds)))}
 
 
+def _require_no_torchrun() -> None:
+    """Raises UserError under torchrun: each job would take itself for one of its processes."""
+    require(not is_launched(), "hydra/launcher does not work under torchrun; use trainer.gpus=... instead")
+
+
 class Subprocesses(Launcher):
     """Runs several jobs at once, each in a process of its own: hydra/launcher=joblib."""
 
@@ -179,7 +188,7 @@ class Subprocesses(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """A job's folder holds all that it needs. Raises UserError under torchrun, of which all jobs would be ranks."""
-        require(not is_launched(), "hydra/launcher=joblib does not work under torchrun; use trainer.gpus=... instead")
+        _require_no_torchrun()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         ProcessPool(self.n_jobs).run(job_overrides)
@@ -195,13 +204,13 @@ class Slurm(Launcher):
         self.settings = {**settings, "array_parallelism": array_parallelism}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Raises UserError without SLURM, or where it cannot take the settings."""
-        require_slurm()
+        """Raises UserError without SLURM, and for unknown settings."""
+        _require_no_torchrun()
         self.folder = Path(config.hydra.sweep.dir).absolute()
+        self.queue = SlurmQueue(self.folder, self.settings, self.max_num_timeout)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        queue = SlurmQueue(self.folder, self.settings, self.max_num_timeout)
-        run_all(queue, job_overrides, self.folder, at_once=len(job_overrides))  # SLURM itself throttles the array
+        run_all(self.queue, job_overrides, self.folder, at_once=len(job_overrides))  # SLURM throttles the array
         return []
 
 
@@ -213,6 +222,7 @@ class SubmititLocal(Launcher):
         self.n_jobs, self.settings = n_jobs, settings
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        _require_no_torchrun()
         submitit_of()
         self.folder = Path(config.hydra.sweep.dir).absolute()
 
@@ -226,10 +236,15 @@ class Ray(Launcher):
     """Runs the jobs as tasks of Ray; see conf/hydra/launcher/ray.yaml."""
 
     def __init__(self, address: str | None, num_cpus: float, num_gpus: float) -> None:
-        require(num_cpus > 0 and num_gpus >= 0, "hydra.launcher.num_cpus must be above 0, num_gpus at least 0")
+        numbers = all(isinstance(number, int | float) for number in (num_cpus, num_gpus))
+        require(
+            numbers and num_cpus > 0 and num_gpus >= 0,
+            "hydra.launcher.num_cpus must be a number above 0, hydra.launcher.num_gpus one of at least 0",
+        )
         self.address, self.num_cpus, self.num_gpus = address, num_cpus, num_gpus
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        _require_no_torchrun()
         import_ray()
         self.folder = Path(config.hydra.sweep.dir).absolute()
 
