@@ -129,7 +129,9 @@ def _called(store: dist.Store, number: int, size: int, order: Order, check: Call
         except Exception as error:
             if not is_lost_connection(error):
                 raise
-            reason = f"ended unexpectedly ({first_line(error)})"
+            reason = "ended unexpectedly"
+            if "nccl" in str(error).lower():  # it may have failed by itself; gloo only says that the other one is gone
+                reason += f" ({first_line(error)})"
             if ranks.store.check(["failure"]):
                 reason = ranks.store.get("failure").decode()
             raise UserError(

@@ -148,13 +148,7 @@ def test_a_port_in_use_is_one_sentence(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        place = {
-            "RANK": "0",
-            "LOCAL_RANK": "0",
-            "WORLD_SIZE": "2",
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-        }
+        place = dict(zip(VARIABLES, ("0", "0", "2", "127.0.0.1", str(port)), strict=True))
         command = [sys.executable, "-m", "src.train", *SMALL]
         done = subprocess.run(command, cwd=tmp_path, env=process_environment() | place, capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
