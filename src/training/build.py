@@ -61,6 +61,7 @@ def build_model(config: RunConfig, num_classes: int, placement: Placement) -> nn
     model = build(config.model, "model", **found)
     target = config.model["_target_"]
     require(isinstance(model, nn.Module), f"model ({target}) is a {type(model).__name__}, not a torch.nn.Module")
+    require(next(model.parameters(), None) is not None, f"model ({target}) has no weights to train")
     model = placement.place(model)
     was_training = model.training
     size = config.data.image_size

@@ -115,7 +115,8 @@ def test_a_killed_rank_ends_the_run_in_one_sentence(start, tmp_path, command):
     await_epoch(tmp_path / "run")
     os.kill(*processes_in(tmp_path, "RANK=1"), signal.SIGKILL)
     output, _ = run.communicate(timeout=60)
-    assert "error: another process of this run ended unexpectedly; the run continues from its last checkpoint" in output
+    told = "error: another process of this run ended unexpectedly; the run continues from its last checkpoint"
+    assert told in output, output
     assert run.returncode == 1
     done = run_in_process("train", "resume=run", "pause_at=3", "trainer.gpus=1", cwd=tmp_path)
     assert done.returncode == 0 and "paused after epoch 3" in done.stdout, done.stderr
