@@ -49,6 +49,10 @@ def stop_on_signals(log_file: Path | None) -> Iterator[StopRequest]:
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield request
+    except Exception:
+        if is_launched():  # torchrun ends the other processes of a failed run; this one still says why it failed
+            before[signal.SIGTERM] = signal.SIG_IGN
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -56,3 +56,14 @@ def test_torchrun_repeats_signals_so_a_second_one_is_not_a_wish(monkeypatch, tmp
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(os.getpid(), number)
         assert request.signal_number == signal.SIGINT
+
+
+def test_after_a_failure_under_torchrun_its_sigterm_does_not_silence_the_reason(monkeypatch):
+    monkeypatch.setattr("src.training.signals.is_launched", lambda: True)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(ValueError, match="the reason"), stop_on_signals(log_file=None):
+            raise ValueError("the reason")
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, handler)
