@@ -7,8 +7,8 @@ from datetime import datetime
 from omegaconf import OmegaConf
 
 from src.choices import choices
+from src.processes import num_cpus
 from src.run_dir import find_run
-from src.sweeps.workers import num_cpus
 
 
 def register_resolvers() -> None:

@@ -13,13 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from src.choices import SRC
 from src.errors import Interrupted, UserError, first_line, require
 from src.files import read_text, write_text
 from src.overrides import COMMAND, exact_command
+from src.processes import LIFELINE, python_path
 from src.result import Status
 from src.run_dir import RunDir
-from src.sweeps.workers import LIFELINE
 
 JOBS_FILE = "submitted.json"  # in the folder of the sweep: the id of the job that trains each folder
 LOGS = ".submitit"  # in the folder of the sweep: what submitit keeps
@@ -211,11 +210,6 @@ def read_ids(folder: Path) -> dict[str, str]:
 def write_ids(folder: Path, ids: Mapping[str, str]) -> None:
     """Adds to the jobs of the sweep."""
     write_text(folder / JOBS_FILE, json.dumps({**read_ids(folder), **ids}, indent=2) + "\n")
-
-
-def python_path() -> str:
-    """Where a job's process finds this project."""
-    return os.pathsep.join(filter(None, [str(SRC.parent), os.environ.get("PYTHONPATH")]))
 
 
 @contextmanager

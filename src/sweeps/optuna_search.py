@@ -10,7 +10,6 @@ import numpy as np
 from hydra.core.override_parser.types import Override
 
 from src.analysis.sweep_table import search_lines
-from src.config import RunConfig
 from src.errors import UserError, require
 from src.result import Status
 from src.sweeps.grid import list_values
@@ -118,9 +117,7 @@ class Search:
 def launch_search(
     sweep: Sweep,
     search: Search,
-    settings_of: Callable[[tuple[str, ...]], Sequence[Sequence[str]]],
-    keys: Sequence[str],
-    check: Callable[[RunConfig], None],
+    jobs_of: Callable[[tuple[str, ...], int], list[Job]],
     n_candidates: int,
     at_once: int,
     rungs: Sequence[int],
@@ -130,9 +127,7 @@ def launch_search(
     Args:
         sweep: its folder and launcher.
         search: draws.
-        settings_of: the overrides of each run of a candidate: its seeds and folds.
-        keys: of the overrides that name the folders.
-        check: of a run's settings.
+        jobs_of: the jobs of a candidate's overrides, one for each seed and fold; the first has the number given.
         n_candidates: in all.
         at_once: candidates that are drawn before the results of the others are known.
         rungs: epochs at which a candidate ends that is not among the best.
@@ -148,7 +143,7 @@ def launch_search(
             groups = {}
             for trial, overrides in batch:
                 try:
-                    groups[trial.number] = sweep.add(settings_of(overrides), keys, check, first=len(jobs))
+                    groups[trial.number] = jobs_of(overrides, len(jobs))
                 except UserError:
                     search.reject(trial.number)
                     raise

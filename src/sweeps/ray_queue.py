@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from src.errors import UserError, first_line
-from src.sweeps.cluster import TrainJob, python_path
+from src.processes import python_path
+from src.sweeps.cluster import TrainJob
 
 CONNECT_SECONDS = 10
 

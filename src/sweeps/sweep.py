@@ -24,6 +24,7 @@ from src.parsing import parse_config
 from src.result import Status, is_finished
 from src.run_dir import RunDir, find_run, relative
 
+CheckedJob = tuple[RunDir, RunConfig, Mapping[str, Any], list[str]]  # folder, settings, choices, overridden keys
 METRIC_NAME = re.compile(r"metrics\.(train|val|test)\.(loss|top1|top5|superclass|ece)")
 
 
@@ -78,21 +79,14 @@ class Sweep:
         folder holds a run of other settings; nothing is written before all have passed.
         """
         require_own_folder(self.folder, [folder_name(n, each, swept) for n, each in enumerate(settings)])
-        return self.add(settings, swept, check)
+        return self.create(self.check(settings, swept, check), swept)
 
-    def add(
-        self,
-        settings: Sequence[Sequence[str]],
-        swept: Sequence[str],
-        check: Callable[[RunConfig], None],
-        first: int = 0,
-    ) -> list[Job]:
-        """The same for further jobs, the first of which has number `first`."""
-        prepared = self.check(settings, swept, check, first)
-        for run_dir, config, choices, overridden in prepared:
+    def create(self, checked: Sequence[CheckedJob], swept: Sequence[str]) -> list[Job]:
+        """The jobs, each with its config in its folder."""
+        for run_dir, config, choices, overridden in checked:
             if not run_dir.config_file.exists():
                 run_dir.create(config, choices, overridden, named_keys(swept))
-        return [Job(run_dir) for run_dir, *_ in prepared]
+        return [Job(run_dir) for run_dir, *_ in checked]
 
     def check(
         self,
@@ -100,8 +94,8 @@ class Sweep:
         swept: Sequence[str],
         check: Callable[[RunConfig], None],
         first: int = 0,
-    ) -> list[tuple[RunDir, RunConfig, Mapping[str, Any], list[str]]]:
-        """Folder, settings, choices and named settings of each job. Raises UserError; writes nothing."""
+    ) -> list[CheckedJob]:
+        """What makes each job, of which the first has number `first`. Raises UserError; writes nothing."""
         of_runs = [text for text in self.config.hydra.overrides.hydra if key_of(text) == "hydra.run.dir"]
         require(not of_runs, f"{' '.join(of_runs)} does nothing with --multirun; use hydra.sweep.dir")
         prepared = []

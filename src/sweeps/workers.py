@@ -13,11 +13,9 @@ from types import FrameType
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from src.choices import SRC
 from src.errors import Interrupted
 from src.overrides import COMMAND, exact_command
-
-LIFELINE = "CIFARLAB_LIFELINE"  # the environment variable with a pipe's number: it ends when the sweep's process ends
+from src.processes import LIFELINE, num_cpus, python_path
 
 
 def is_job() -> bool:
@@ -36,11 +34,6 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait_and_end, daemon=True).start()
-
-
-def num_cpus() -> int:
-    """CPUs that this process may use: `taskset`, SLURM or a container may allow fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class ProcessPool:
@@ -108,6 +101,5 @@ class ProcessPool:
     def _environment(self) -> dict[str, str]:
         """Threads are shared out among the processes, unless the environment says how many each has."""
         threads = str(max(1, num_cpus() // self.num_processes))
-        path = os.pathsep.join(filter(None, [str(SRC.parent), os.environ.get("PYTHONPATH")]))
-        own = {"PYTHONPATH": path, COMMAND: exact_command(), LIFELINE: str(self.lifeline)}
+        own = {"PYTHONPATH": python_path(), COMMAND: exact_command(), LIFELINE: str(self.lifeline)}
         return {"OMP_NUM_THREADS": threads, **os.environ, **own}

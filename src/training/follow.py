@@ -29,8 +29,10 @@ def follow() -> NoReturn:
                 break
             with join_group(store, number, rank, size) as ranks:
                 _take_part(order, ranks)
-    except (dist.DistError, Interrupted, KeyboardInterrupt, UserError):  # of the store, which ends with the leader
-        pass
+    except UserError as error:  # there is no store to meet at: torchrun then ends the others
+        sys.exit(f"error: {error}")
+    except (dist.DistError, Interrupted, KeyboardInterrupt):
+        sys.exit(0)  # the store ends with the leader, which tells the user of signals
     sys.exit(0)
 
 

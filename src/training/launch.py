@@ -15,11 +15,10 @@ from functools import cache
 import torch
 import torch.distributed as dist
 
-from src.choices import SRC
 from src.config import RunConfig
 from src.errors import UserError, first_line, require
+from src.processes import LIFELINE, python_path
 from src.run_dir import RunDir
-from src.sweeps.workers import LIFELINE
 from src.torchrun import VARIABLES, is_launched
 from src.training.ranks import ALONE, Ranks, is_lost_connection
 from src.training.signals import StopRequest
@@ -148,8 +147,7 @@ def _started_followers(size: int) -> Iterator[tuple[dist.Store, list[subprocess.
     threads = torch.get_num_threads()
     each = max(1, threads // size)
     torch.set_num_threads(each)
-    path = os.pathsep.join(filter(None, [str(SRC.parent), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, LIFELINE: str(lifeline), "OMP_NUM_THREADS": str(each)}
+    own = {"PYTHONPATH": python_path(), LIFELINE: str(lifeline), "OMP_NUM_THREADS": str(each)}
     processes = []
     try:
         for rank in range(1, size):
@@ -157,7 +155,7 @@ def _started_followers(size: int) -> Iterator[tuple[dist.Store, list[subprocess.
             processes.append(
                 subprocess.Popen(
                     [sys.executable, "-m", "src.train"],
-                    env=environment | place,
+                    env={**os.environ, **own, **place},
                     pass_fds=(lifeline,),
                     process_group=0,  # Ctrl-C reaches them through the leader
                 )

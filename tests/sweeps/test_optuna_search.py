@@ -41,9 +41,6 @@ class FakeSweep:
         yield
         self.jobs = list(jobs)
 
-    def add(self, settings, keys, check, first):
-        return [FakeJob(overrides) for overrides in settings]
-
     def launch(self, jobs, pause_at=None):
         for job in jobs:
             if len(self.trained) >= self.killed_after:
@@ -57,10 +54,10 @@ def run(folder, measure, n, rungs=(), seeds=(0,), killed_after=math.inf, at_once
     sweep = FakeSweep(measure, killed_after)
     search = Search(folder, OverridesParser.create().parse_overrides(list(space)), seed, METRIC, "maximize", eta=3)
 
-    def settings_of(candidate):
-        return [(*candidate, f"seed={seed}") for seed in seeds]
+    def jobs_of(candidate, first):
+        return [FakeJob((*candidate, f"seed={seed}")) for seed in seeds]
 
-    launch_search(sweep, search, settings_of, ["optimizer.lr"], lambda _: None, n, at_once, rungs)
+    launch_search(sweep, search, jobs_of, n, at_once, rungs)
     return sweep
 
 
@@ -157,13 +154,12 @@ def test_repeated_draws_do_not_count_as_results(tmp_path):
 
 
 def test_a_candidate_that_is_no_valid_run_is_none(tmp_path):
-    class Refusing(FakeSweep):
-        def add(self, settings, keys, check, first):
-            raise UserError("optimizer.lr is too low.")
+    def refuse(candidate, first):
+        raise UserError("optimizer.lr is too low.")
 
     search = Search(tmp_path, OverridesParser.create().parse_overrides(list(SPACE)), 0, METRIC, "maximize", 3)
     with pytest.raises(UserError, match="too low"):
-        launch_search(Refusing(None), search, lambda c: [c], [], lambda _: None, 2, 1, ())
+        launch_search(FakeSweep(None), search, refuse, 2, 1, ())
     assert not search.candidates and {trial.state.name for trial in search.study.trials} == {"FAIL"}
 
 

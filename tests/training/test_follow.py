@@ -51,3 +51,15 @@ def test_without_a_further_order_the_follower_ends(monkeypatch):
     with pytest.raises(SystemExit) as ended:
         module.follow()
     assert ended.value.code == 0
+
+
+def test_a_store_that_cannot_be_reached_is_told(monkeypatch):
+    def refuse():
+        raise UserError("the processes of this run cannot meet.")
+
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(module, "torchrun_store", refuse)
+    monkeypatch.setattr(module.log, "disabled", False)
+    with pytest.raises(SystemExit, match="error: the processes of this run cannot meet"):
+        module.follow()

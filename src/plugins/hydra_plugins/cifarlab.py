@@ -20,14 +20,15 @@ from src.analysis.runs import REPLICATES
 from src.analysis.sweep_table import search_lines
 from src.config import RunConfig
 from src.errors import require
+from src.processes import num_cpus
 from src.sweeps.cluster import LocalQueue, SlurmQueue, run_all, submitit_of
 from src.sweeps.grid import list_values, parse_overrides, product
 from src.sweeps.halving import check_rungs, launch_halving
 from src.sweeps.optuna_search import JOURNAL, Search, launch_search
 from src.sweeps.random_search import draw_candidates
 from src.sweeps.ray_queue import RayQueue, import_ray
-from src.sweeps.sweep import Sweep, folder_name, require_own_folder
-from src.sweeps.workers import ProcessPool, num_cpus
+from src.sweeps.sweep import Job, Sweep, folder_name, require_own_folder
+from src.sweeps.workers import ProcessPool
 from src.torchrun import is_launched
 
 
@@ -144,16 +145,12 @@ class OptunaSearch(RandomSearch):
         known = [run for _, candidate in search.candidates for run in self.settings_of(candidate)]
         require_own_folder(self.work.folder, [folder_name(n, run, self.keys) for n, run in enumerate(known)], JOURNAL)
         self.announce(self.n_candidates, len(self.repetitions))
-        launch_search(
-            self.work,
-            search,
-            self.settings_of,
-            self.keys,
-            self.check_rungs,
-            self.n_candidates,
-            self.candidates_at_once,
-            self.rungs,
-        )
+
+        def jobs_of(candidate: tuple[str, ...], first: int) -> list[Job]:
+            checked = self.work.check(self.settings_of(candidate), self.keys, self.check_rungs, first)
+            return self.work.create(checked, self.keys)
+
+        launch_search(self.work, search, jobs_of, self.n_candidates, self.candidates_at_once, self.rungs)
 
 
 def _require_params(params: object) -> None:
