@@ -5,6 +5,7 @@ import os
 import pickle
 import sys
 import traceback
+from contextlib import suppress
 from typing import NoReturn
 
 import torch.distributed as dist
@@ -22,6 +23,9 @@ def follow() -> NoReturn:
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     try:
         store = torchrun_store()
+    except UserError as error:  # torchrun then ends the others
+        sys.exit(f"error: {error}")
+    with suppress(dist.DistError, Interrupted, KeyboardInterrupt):  # the store ends with the leader, who tells why
         for number in itertools.count():
             store.wait([order_key(number)], DAYS)
             order: Order | None = pickle.loads(store.get(order_key(number)))
@@ -29,10 +33,6 @@ def follow() -> NoReturn:
                 break
             with join_group(store, number, rank, size) as ranks:
                 _take_part(order, ranks)
-    except UserError as error:  # there is no store to meet at: torchrun then ends the others
-        sys.exit(f"error: {error}")
-    except (dist.DistError, Interrupted, KeyboardInterrupt):
-        sys.exit(0)  # the store ends with the leader, which tells the user of signals
     sys.exit(0)
 
 
