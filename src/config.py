@@ -14,6 +14,7 @@ VALIDATIONS = ("holdout", "fold", "test", "none")
 PRECISIONS = ("auto", "bf16_if_supported", "fp32", "tf32", "bf16", "fp16")
 MEMORY_FORMATS = ("auto", "channels_last", "contiguous")
 DEVICES = ("auto", "cpu", "cuda")
+FITS = ("crop", "letterbox")
 INIT_IMAGES = ("all", "held_out")
 
 
@@ -21,7 +22,10 @@ INIT_IMAGES = ("all", "held_out")
 class DataConfig:
     source: dict[str, Any] = field(default_factory=dict)  # _target_: the function that reads the data set
     root: str = "data"  # the folder that holds the data set, or receives the download
-    skip_broken: bool = False  # with data=folder: leave out images that cannot be read; false: refuse them
+    skip_broken: bool = False  # of your own images: leave out those that cannot be read; false: refuse them
+    fit: str = "crop"  # of your own images that are no squares: crop their center, or letterbox (gray borders)
+    cache: str | None = None  # the folder that keeps your own images, decoded; null: .cifarlab beside them
+    test_share: float = 0.2  # of your own images where no test images are named: the share of each class that tests
     num_classes: int | None = None  # null: as many as the data set has
     image_size: int = 32  # pixels; images of another size are resized once, when they are read
     batch_size: int = 128  # images per batch
@@ -36,6 +40,7 @@ class DataConfig:
     mean: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # of pixels / 255, per channel
     std: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])  # of pixels / 255, per channel
     workers: int | None = None  # processes for augmentation=torchvision, image by image; null: as many as threads
+    balanced_sampling: bool = False  # draw images of rare classes more often: all classes come equally often
     drop_last: bool = False  # leave out a last batch that is not full; always so with trainer.compile
 
     def __post_init__(self) -> None:
@@ -50,6 +55,8 @@ class DataConfig:
         require(self.limit is None or self.limit >= 1, f"data.limit={self.limit} must be at least 1, or null for all")
         require(len(self.mean) == 3, f"data.mean={self.mean} must hold three numbers, for red, green and blue")
         require(len(self.std) == 3 and min(self.std) > 0, f"data.std={self.std} must hold three numbers above 0")
+        require_choice("data.fit", self.fit, FITS)
+        require(0 < self.test_share < 1, f"data.test_share={self.test_share} must lie in (0, 1)")
         require(self.workers is None or self.workers >= 0, f"data.workers={self.workers} must not be negative")
 
     @property

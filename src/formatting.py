@@ -46,3 +46,9 @@ def printable(text: str) -> str:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def first_three(names: Sequence[str]) -> str:
+    """ "a, b, c and 4 more", with names as `printable` shows them."""
+    shown = ", ".join(map(printable, names[:3]))
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

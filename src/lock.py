@@ -7,7 +7,10 @@ noticed.
 import errno
 import fcntl
 import functools
+import time
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -21,6 +24,16 @@ def try_lock(path: Path) -> TextIO | None:
         return file
     file.close()
     return None
+
+
+@contextmanager
+def hold_lock(path: Path, while_waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Lets one process in at a time; `while_waiting` is called ten times a second, and may raise to end early."""
+    while (file := try_lock(path)) is None:
+        while_waiting()
+        time.sleep(0.1)
+    with file:
+        yield
 
 
 def is_locked(path: Path) -> bool:

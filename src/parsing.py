@@ -78,7 +78,10 @@ def _refuse_idle_overrides(data: DataConfig, overrides: Sequence[str]) -> None:
     for needed, holds, idle in (
         ("data.validation=fold", data.validation == "fold", r"data\.folds?"),
         ("data.normalize=true", data.normalize, r"data\.(mean|std)"),
-        ("data=folder", "skip_broken" in data.source, r"data\.skip_broken"),
+        *(
+            ("data=folder", key in data.source, rf"data\.{key}")
+            for key in ("skip_broken", "fit", "cache", "test_share")
+        ),
     ):
         named = _named(overrides, idle)
         require(holds or not named, f"{' '.join(named)} does nothing without {needed}; add that")

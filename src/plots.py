@@ -56,7 +56,7 @@ def plot_samples(data: LabeledImages, classes: Classes) -> Figure:
     present = data.labels.unique()
     chosen = present[torch.linspace(0, len(present) - 1, min(10, len(present))).round().long()].tolist()
     for ax, label in zip(figure.axes, chosen, strict=False):
-        ax.imshow(data.images[data.labels == label][0].permute(1, 2, 0).numpy())
+        ax.imshow(data.images[int((data.labels == label).nonzero()[0])].permute(1, 2, 0).numpy())
         ax.set_title(_shown_name(classes, label), fontsize=10)
     return figure
 

@@ -22,13 +22,13 @@ def predict(config: DictConfig) -> None:
 
     import torch
 
-    from src.data.image_folder import read_image
+    from src.data.decoding import read_image
     from src.formatting import format_table, percent
     from src.training.trained_model import load_trained
 
     trained = load_trained(config.run, config.checkpoint, config.device, config.trust)
     names = trained.classes.names
-    images = torch.stack([read_image(path, trained.config.data.image_size) for path in paths])
+    images = torch.stack([read_image(path, trained.config.data.image_size, trained.config.data.fit) for path in paths])
     top = trained.logits(images).softmax(dim=1).topk(min(config.top, len(names)), dim=1)
     predictions = {
         path: [(names[label], probability) for label, probability in zip(labels, values, strict=True)]

@@ -2,11 +2,13 @@ import errno
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
 from src import lock
-from src.lock import is_locked, try_lock
+from src.lock import hold_lock, is_locked, try_lock
 from tests.conftest import process_environment
 
 HOLD = "import sys; from pathlib import Path; from src.lock import try_lock; file = try_lock(Path(sys.argv[1])); "
@@ -67,3 +69,19 @@ def test_another_failure_of_a_lock_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.raises(OSError, match="Input/output"):
         try_lock(tmp_path / "lock")
+
+
+def test_of_those_who_hold_a_lock_at_once_one_goes_first(tmp_path):
+    order, calls = [], []
+
+    def enter() -> None:
+        with hold_lock(tmp_path / "lock", lambda: calls.append("waiting")):
+            order.append("second")
+
+    with hold_lock(tmp_path / "lock"):
+        second = threading.Thread(target=enter)
+        second.start()
+        time.sleep(0.2)
+        order.append("first")
+    second.join()
+    assert order == ["first", "second"] and calls  # who waits may be interrupted

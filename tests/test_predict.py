@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from src.data.image_folder import read_image
+from src.data.decoding import read_image
 from src.errors import UserError
 from src.predict import find_images
 from src.training.trained_model import load_trained

@@ -118,7 +118,7 @@ class PILImages(CIFAR10):
     """torchvision's CIFAR data set with these images: each access makes a PIL image, then (3, H, W) float32."""
 
     def __init__(self, data: LabeledImages, mean: Sequence[float], std: Sequence[float]) -> None:
-        self.data, self.targets = data.images.permute(0, 2, 3, 1).contiguous().numpy(), data.labels.tolist()
+        self.data, self.targets = data.images[:].permute(0, 2, 3, 1).contiguous().numpy(), data.labels.tolist()
         crop = transforms.RandomCrop(data.images.shape[-1], padding=4)
         flip, rotate = transforms.RandomHorizontalFlip(), transforms.RandomRotation(15)
         to_float, normalize = transforms.ToTensor(), transforms.Normalize(mean, std)

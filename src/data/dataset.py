@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
+from src.data.image_rows import ImageRows
 from src.errors import require
 
+HASHED_AT_ONCE = 1024  # images
 CLASSES_SHAPE = {"names": [str], "superclass_names": [str], "superclass_of": [int]}  # of `asdict(Classes)`
 
 
@@ -47,9 +49,12 @@ class Classes:
 
 @dataclass(frozen=True)
 class LabeledImages:
-    """`images` (N, 3, H, W) uint8 and `labels` (N,) int64, on one device."""
+    """`images` (N, 3, H, W) uint8 and `labels` (N,) int64, on one device.
 
-    images: Tensor
+    The images are a tensor, or rows of a file that is read when they are used.
+    """
+
+    images: Tensor | ImageRows
     labels: Tensor
 
     def __len__(self) -> int:
@@ -59,8 +64,16 @@ class LabeledImages:
         """The images and labels at `indices` (n,) int64, copied."""
         return LabeledImages(self.images.index_select(0, indices), self.labels.index_select(0, indices))
 
+    def part(self, indices: Tensor) -> "LabeledImages":
+        """The same, but images of a file stay in it."""
+        if isinstance(self.images, ImageRows):
+            return LabeledImages(self.images.part(indices), self.labels[indices])
+        return self[indices]
+
     def to(self, device: torch.device) -> "LabeledImages":
-        return LabeledImages(self.images.to(device), self.labels.to(device))
+        """The same on `device`; images of a file stay in it where that is the CPU."""
+        images = self.images if device.type == "cpu" and isinstance(self.images, ImageRows) else self.images.to(device)
+        return LabeledImages(images, self.labels.to(device))
 
     def resized(self, size: int) -> "LabeledImages":
         """The images at `size` x `size` pixels (antialiased bilinear); this object where they have that size."""
@@ -71,11 +84,15 @@ class LabeledImages:
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """A data set with its official training and test images, before any are held out for validation."""
+    """A data set with its official training and test images, before any are held out for validation.
+
+    `held_out` (n,) int64 are places in `train` of images that the data set itself sets aside for validation.
+    """
 
     train: LabeledImages
     test: LabeledImages
     classes: Classes
+    held_out: Tensor | None = None
 
     def check(self) -> None:
         """Raises ValueError where a part is not what it should be: a data set may come from a user's own function."""
@@ -95,7 +112,7 @@ class ImageDataset:
                 raise ValueError(f"the {name} labels must lie in [0, {num_classes}), the number of class names")
 
     def resized(self, size: int) -> "ImageDataset":
-        return ImageDataset(self.train.resized(size), self.test.resized(size), self.classes)
+        return ImageDataset(self.train.resized(size), self.test.resized(size), self.classes, self.held_out)
 
 
 def fingerprint(*parts: LabeledImages | None) -> str:
@@ -106,6 +123,7 @@ def fingerprint(*parts: LabeledImages | None) -> str:
             digest.update(b"none")
         else:
             digest.update(str(tuple(part.images.shape)).encode())
-            digest.update(part.images.contiguous().numpy().data)
+            for images in part.images.split(HASHED_AT_ONCE):
+                digest.update(images[:].contiguous().numpy().data)
             digest.update(part.labels.contiguous().numpy().data)
     return digest.hexdigest()[:16]

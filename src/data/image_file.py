@@ -3,6 +3,7 @@
 import functools
 import os
 import stat
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ class BrokenImage(Exception):
 def image_formats() -> tuple[str, ...]:
     """The formats that are read: all that the installed Pillow opens, but for NO_RASTER_IMAGES."""
     Image.init()
-    return tuple(sorted(set(Image.OPEN) - NO_RASTER_IMAGES))
+    first = ("JPEG", "PNG")  # most files are: Pillow tries the formats in this order
+    return (*first, *sorted(set(Image.OPEN) - NO_RASTER_IMAGES - set(first)))
 
 
 @functools.cache
@@ -34,11 +36,15 @@ def image_extensions() -> frozenset[str]:
     return frozenset(extension for extension, name in Image.registered_extensions().items() if name in formats)
 
 
-def read_rgb(path: str) -> Image.Image:
-    """The file's first image, upright (EXIF), as RGB of 8 bits. Raises BrokenImage where there is none."""
-    _require_content(path)
+def read_rgb(source: str | bytes) -> Image.Image:
+    """The first image of a file, upright (EXIF), as RGB of 8 bits; `source` is its path, or what it holds.
+
+    Raises BrokenImage where there is none.
+    """
+    if isinstance(source, str):
+        _require_content(source)
     try:
-        with Image.open(path, formats=image_formats()) as file:
+        with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=image_formats()) as file:
             _scale_color_key(file)
             return to_rgb(ImageOps.exif_transpose(file))
     except (BrokenImage, MemoryError):

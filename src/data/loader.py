@@ -24,7 +24,8 @@ class BatchPlan:
     """How the images of an epoch are cut into batches, and batches into accumulation groups, one optimizer step each.
 
     The last batch and the last group may be smaller. `drop_last` leaves out such a batch: a compiled step has one size.
-    Of `epochs` = 8.75 the ninth epoch ends after three quarters of its steps, rounded.
+    Of `epochs` = 8.75 the ninth epoch ends after three quarters of its steps, rounded. With `sampling_weights` (N,) an
+    epoch draws N images with these chances, each perhaps more than once.
     """
 
     num_images: int
@@ -33,6 +34,7 @@ class BatchPlan:
     epochs: float = 1.0
     drop_last: bool = False
     grad_accumulation_steps: int = 1
+    sampling_weights: Tensor | None = None
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -84,8 +86,12 @@ class BatchPlan:
 
     def indices(self, epoch: int, device: torch.device | str = "cpu") -> Sequence[Tensor]:
         """(n,) int64 on `device` for each batch of the epoch; drawn on the CPU, so equal on all devices."""
-        order = torch.randperm(self.num_images, generator=make_generator(self.seed, epoch, 0, ORDER)).to(device)
-        return order[: sum(self.sizes)].split(self.sizes)[: self.batches_in(epoch)]
+        generator = make_generator(self.seed, epoch, 0, ORDER)
+        if self.sampling_weights is None:
+            order = torch.randperm(self.num_images, generator=generator)
+        else:
+            order = torch.multinomial(self.sampling_weights, self.num_images, replacement=True, generator=generator)
+        return order.to(device)[: sum(self.sizes)].split(self.sizes)[: self.batches_in(epoch)]
 
 
 class DeviceLoader:
@@ -159,7 +165,7 @@ class PerImageLoader:
             batch_size=None,
             sampler=self.places,
             num_workers=workers,
-            worker_init_fn=_ignore_signals,
+            worker_init_fn=ignore_signals,
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
             # without its own generator the DataLoader would draw from the global one and shift the run's numbers
@@ -197,7 +203,7 @@ class TransformedBatches(Dataset[Batch]):
         return images, data.labels
 
 
-def _ignore_signals(_worker: int) -> None:
+def ignore_signals(_worker: int) -> None:
     """Ctrl-C, SIGTERM and SIGHUP reach every process of a run; the run saves first, then ends its workers."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)

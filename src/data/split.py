@@ -30,19 +30,23 @@ class Splits:
 def split(dataset: ImageDataset, config: DataConfig, pool: Tensor | None = None) -> Splits:
     """Splits the training images by data.validation; data.limit then keeps a subset of those to train on.
 
+    With data.validation=holdout, images that the data set itself has held out are taken, if there are any.
     Uses only images in `pool` (n,) int64, sorted; None: all. Raises UserError if classes are too small for the split.
     """
     kept = torch.arange(len(dataset.train)) if pool is None else pool
     held_out = None
     labels = dataset.train.labels[kept]
-    if config.validation == "holdout":
+    if config.validation == "holdout" and dataset.held_out is not None:
+        is_held_out = torch.isin(kept, dataset.held_out)
+        kept, held_out = kept[~is_held_out], kept[is_held_out]
+    elif config.validation == "holdout":
         kept, held_out = (kept[part] for part in holdout(labels, config.holdout, config.split_seed))
     if config.validation == "fold":
         kept, held_out = (kept[part] for part in fold(labels, config.fold, config.folds, config.split_seed))
     if config.limit is not None:
         kept = kept[limit(dataset.train.labels[kept], config.limit, config.split_seed)]
-    validation = None if held_out is None else dataset.train[held_out]
-    return Splits(dataset, dataset.train[kept], validation, dataset.test, kept, held_out)
+    validation = None if held_out is None else dataset.train.part(held_out)
+    return Splits(dataset, dataset.train.part(kept), validation, dataset.test, kept, held_out)
 
 
 def shuffle_by_class(labels: Tensor, seed: int) -> list[Tensor]:

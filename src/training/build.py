@@ -4,13 +4,15 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from src.config import RunConfig
 from src.data.augment import Augmentation
+from src.data.balance import balanced_weights
 from src.data.dataset import ImageDataset, LabeledImages, fingerprint
+from src.data.image_rows import ImageRows, read_rows
 from src.data.loader import BatchPlan, DeviceLoader, PerImageLoader
 from src.data.split import Splits
 from src.errors import UserError, require
@@ -24,8 +26,11 @@ from src.training.inference import Preprocess
 NUM_INIT_IMAGES = 5000  # enough images to estimate the statistics from which a model may start
 
 
-def load_splits(config: RunConfig) -> Splits:
-    """Reads the data set and splits it. Raises UserError where it has other classes than data.num_classes says."""
+def load_splits(config: RunConfig, between: Callable[[], None] = lambda: None) -> Splits:
+    """Reads the data set and splits it. `between` is called while images are decoded, and may raise to end early.
+
+    Raises UserError where it has other classes than data.num_classes says.
+    """
     dataset = build(config.data.source, "data.source")
     require(
         isinstance(dataset, ImageDataset),
@@ -42,7 +47,10 @@ def load_splits(config: RunConfig) -> Splits:
         expected in (None, found),
         f"data.num_classes={expected}, but the data set has {found} classes; leave data.num_classes out",
     )
-    return split_as_configured(dataset, config)
+    splits = split_as_configured(dataset, config)
+    parts = (splits.train, splits.validation, splits.test)
+    read_rows([part.images for part in parts if part is not None and isinstance(part.images, ImageRows)], between)
+    return splits
 
 
 def fingerprint_of(splits: Splits) -> str:
@@ -119,6 +127,7 @@ def build_loader(
         epochs=trainer.epochs,
         drop_last=drops is not None,
         grad_accumulation_steps=trainer.grad_accumulation_steps,
+        sampling_weights=balanced_weights(train.labels) if data.balanced_sampling else None,
     )
     require(
         plan.batches_in(0) > 0,
@@ -135,6 +144,14 @@ def build_loader(
         return DeviceLoader(train, plan, device, augmentation.alternates_flip), augmentation
     workers = torch.get_num_threads() if data.workers is None else data.workers
     return PerImageLoader(train, plan, device, augmentation, workers), Augmentation()
+
+
+def build_loss(config: RunConfig, splits: Splits, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss, as conf/loss/cross_entropy.yaml describes it; one with `fit_to` is shown the training labels."""
+    loss = build(config.loss, "loss")
+    if hasattr(loss, "fit_to"):
+        loss.fit_to(splits.train.labels, len(splits.classes.names))
+    return loss.to(device) if isinstance(loss, nn.Module) else loss  # it may hold class weights
 
 
 def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:

@@ -14,7 +14,6 @@ from src.errors import require
 from src.metrics import Metrics, measure
 from src.training.build import fingerprint_of, load_splits
 from src.training.checkpoint import require_same_data
-from src.training.inference import average_flips
 from src.training.trained_model import load_trained
 
 ENSEMBLE = "ensemble"
@@ -73,7 +72,7 @@ def evaluate_run(run: str, config: DictConfig) -> EvaluatedRun:
     require(data is not None, f"split={config.split}: {run} held no images out (data.validation=none)")
     logits, flipped = trained.logits(data.images), None
     if trained.config.trainer.tta_flip if config.tta_flip is None else config.tta_flip:
-        flipped = average_flips(logits, data.images, trained.logits)
+        flipped = (logits + trained.logits(data.images, mirrored=True)) / 2
     result = trained.run_dir.load_result()
     is_evaluated = result.get("evaluated") == trained.checkpoint
     return EvaluatedRun(

@@ -1,9 +1,7 @@
 """The outputs of a frozen part, computed once per image and kept in the base run's folder: a head trains on them."""
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from src.config import RunConfig
 from src.data.augment import Augmentation
 from src.data.dataset import ImageDataset, LabeledImages, fingerprint
 from src.data.split import Splits
-from src.lock import try_lock
+from src.lock import hold_lock
 from src.models.convnet import ConvNet
 from src.run_dir import find_run
 from src.tensor_file import load_tensors, require_finite, save_tensors
@@ -54,7 +52,8 @@ def load_or_compute_features(
     """
     folder = find_run(config.init.run, "init.run").path / "features"
     path = folder / f"{_key(splits.dataset, classifier, config)}.pt"
-    with _exclusive(folder, between_batches):
+    folder.mkdir(exist_ok=True)
+    with hold_lock(folder / ".lock", between_batches):
         if not path.exists():
             count = len(splits.dataset.train) + len(splits.dataset.test)
             log.info(f"computing the features of {count:,} images, once for all runs over {config.init.run} ...")
@@ -90,14 +89,3 @@ def _key(dataset: ImageDataset, classifier: Classifier, config: RunConfig) -> st
     )
     described = f"{data} {classifier.frozen_hash} {classifier.model.features} {preprocessing}"
     return hashlib.sha256(described.encode()).hexdigest()[:16]
-
-
-@contextmanager
-def _exclusive(folder: Path, while_waiting: Callable[[], None]) -> Iterator[None]:
-    """Lets one process in at a time: runs that start together compute the features once."""
-    folder.mkdir(exist_ok=True)
-    while (file := try_lock(folder / ".lock")) is None:
-        while_waiting()
-        time.sleep(0.1)
-    with file:
-        yield

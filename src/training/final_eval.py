@@ -2,19 +2,18 @@
 
 import math
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
 from src.calibration import fit_temperature
 from src.config import RunConfig
+from src.data.image_rows import ImageRows
 from src.data.split import Splits
 from src.formatting import format_table, percent
 from src.metrics import Metrics, measure
 from src.training.checkpoint import load_checkpoint
 from src.training.divergence import divergence
-from src.training.inference import average_flips
 from src.training.progressive_resizing import step_cost
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def evaluate_run(trainer: "Trainer") -> Evaluation:
     tta_flip = {}
     if config.trainer.tta_flip:
         for part in parts.keys() - {"train"}:
-            mean_logits = average_flips(logits[part], parts[part].images, partial(_logits, trainer))
+            mean_logits = (logits[part] + _logits(trainer, parts[part].images, mirrored=True)) / 2
             tta_flip[part] = measure(mean_logits, parts[part].labels, splits.classes)
     if not all(math.isfinite(part.loss) for part in metrics.values()):
         raise divergence(trainer)
@@ -168,6 +167,6 @@ def _evaluation(
     return Evaluation(name, content["epoch"], content["step"], is_epoch_end, metrics, tta_flip, logits, calibration)
 
 
-def _logits(trainer: "Trainer", images: Tensor) -> Tensor:
+def _logits(trainer: "Trainer", images: Tensor | ImageRows, mirrored: bool = False) -> Tensor:
     """On the CPU. Everything was saved at the end of training: an interrupted evaluation is simply done again."""
-    return trainer.classifier.logits(images, between_batches=trainer.raise_if_asked).cpu()
+    return trainer.classifier.logits(images, trainer.raise_if_asked, mirrored).cpu()

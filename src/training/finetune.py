@@ -55,7 +55,7 @@ def same_data(config: RunConfig, other: RunConfig) -> bool:
 
     def described(run: RunConfig) -> dict[str, Any]:
         is_cifar = run.data.source["_target_"].startswith("src.data.cifar.")
-        ignored = {"image_size", "skip_broken", *(["root"] if is_cifar else [])}
+        ignored = {"image_size", "fit", "skip_broken", "cache", *(["root"] if is_cifar else [])}
         return {key: value for key, value in run.data.source.items() if key not in ignored}
 
     return described(config) == described(other)

@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from src.data.image_rows import ImageRows
 from src.training.device import Placement
 
 EVAL_BATCH = 512  # fixed, so that a model gives the same digits in training and in `src.evaluate`
@@ -74,9 +75,14 @@ class Classifier:
         if self.frozen:
             self.model.get_submodule(self.frozen).eval()
 
-    def logits(self, images: Tensor, between_batches: Callable[[], None] = lambda: None) -> Tensor:
+    def logits(
+        self,
+        images: Tensor | ImageRows,
+        between_batches: Callable[[], None] = lambda: None,
+        mirrored: bool = False,
+    ) -> Tensor:
         """(N, num_classes) float32 on the device, of images (N, 3, H, W) uint8; see `compute_outputs`."""
-        return compute_outputs(self.trained_module, images, self.preprocess, self.placement, between_batches)
+        return compute_outputs(self.trained_module, images, self.preprocess, self.placement, between_batches, mirrored)
 
     def trained_state(self) -> dict[str, Tensor]:
         """The state dict of all but the frozen part."""
@@ -101,22 +107,19 @@ class Classifier:
         return bool(self.frozen) and name.startswith(f"{self.frozen}.")
 
 
-def average_flips(logits: Tensor, images: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
-    """Test-time augmentation: the mean of `logits` and of the logits that `compute` returns for the mirror images."""
-    return (logits + compute(images.flip(-1))) / 2
-
-
 @torch.inference_mode()
 def compute_outputs(
     module: nn.Module,
-    images: Tensor,
+    images: Tensor | ImageRows,
     preprocess: Preprocess,
     placement: Placement,
     between_batches: Callable[[], None] = lambda: None,
+    mirrored: bool = False,
 ) -> Tensor:
     """Outputs (N, ...) float32, on the device, of `module` in evaluation mode for `images` (N, 3, H, W) uint8.
 
-    `module` is left in evaluation mode. `between_batches` may raise to end early. Ranks share the batches; each returns
+    With `mirrored`, of the images' mirror images. `module` is left in evaluation mode.
+    `between_batches` may raise to end early. Ranks share the batches; each returns
     all outputs.
     """
     module.eval()
@@ -125,7 +128,8 @@ def compute_outputs(
     parts: dict[int, Tensor] = {}
     for first in range(0, len(batches), ranks.size):  # each rank takes one of the next batches
         if (own := first + ranks.rank) < len(batches):
-            inputs = preprocess.normalize(preprocess.to_float(batches[own].to(placement.device)))
+            batch = batches[own].to(placement.device)
+            inputs = preprocess.normalize(preprocess.to_float(batch.flip(-1) if mirrored else batch))
             with placement.autocast():
                 parts[own] = module(inputs).float()
         between_batches()

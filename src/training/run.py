@@ -87,7 +87,7 @@ def take_part(config: RunConfig, run_dir: RunDir, pause_at: int | None, ranks: R
 def prepare(config: RunConfig, run_dir: RunDir, stop: StopRequest, ranks: Ranks) -> tuple[Trainer, Splits, Summary]:
     """A trainer in the state from which the run continues; the leader's has loggers, and has written the heading."""
     placement = choose_placement(config.trainer, ranks)
-    splits = ranks.leader_first(partial(load_splits, config))
+    splits = ranks.leader_first(partial(load_splits, config, stop.raise_if_asked))
     fingerprint = fingerprint_of(splits)
     ranks.require_equal(fingerprint, "the data")
     classifier, summary = build_classifier(config, splits, placement)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from src.config import DEVICES, RunConfig, TrainerConfig
 from src.data.dataset import Classes
+from src.data.image_rows import ImageRows
 from src.errors import UserError, require, require_choice
 from src.run_dir import RunDir, find_run
 from src.training.build import build_model, build_preprocess
@@ -32,12 +33,12 @@ class TrainedModel:
     classes: Classes
     classifier: Classifier
 
-    def logits(self, images: Tensor) -> Tensor:
-        """(N, num_classes) float32 on the CPU, of `images` (N, 3, image_size, image_size) uint8.
+    def logits(self, images: Tensor | ImageRows, mirrored: bool = False) -> Tensor:
+        """(N, num_classes) float32 on the CPU, of `images` (N, 3, image_size, image_size) uint8, perhaps mirrored.
 
         Raises UserError where a logit is not finite.
         """
-        logits = self.classifier.logits(images).cpu()
+        logits = self.classifier.logits(images, mirrored=mirrored).cpu()
         require(
             bool(logits.isfinite().all()),
             f"the network of {self.run_dir.path} returns logits that are not finite; try device=cpu, or another "

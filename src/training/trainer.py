@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from src.config import RunConfig
 from src.data.loader import move_if_it_fits
@@ -17,9 +17,8 @@ from src.metrics import Metrics, measure
 from src.optim.sam import climbed, unchanged_buffers
 from src.result import StopReason
 from src.run_dir import RunDir
-from src.targets import build
 from src.training.averaging import build_average, refresh_average, update_average
-from src.training.build import build_loader, build_optimizer, build_scheduler
+from src.training.build import build_loader, build_loss, build_optimizer, build_scheduler
 from src.training.captured_step import CapturedStep, can_capture
 from src.training.checkpoint import save_progress
 from src.training.clock import Clock
@@ -64,8 +63,7 @@ class Trainer:
         self.optimizer, plan = build_optimizer(config, classifier.model), self.loader.plan
         self.scheduler = build_scheduler(config, self.optimizer, plan.num_steps, plan.total_steps / plan.num_steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=classifier.placement.needs_scaler)
-        loss = build(config.loss, "loss")
-        self.loss = loss.to(device) if isinstance(loss, nn.Module) else loss  # it may hold class weights
+        self.loss = build_loss(config, splits, device)
         watched = splits.test if config.data.validation == "test" else splits.validation
         self.validation = move_if_it_fits(watched, device) if watched else None
         self.state, self.meter, self.ranks = TrainState(), Meter(device), classifier.placement.ranks

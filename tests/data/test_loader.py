@@ -4,6 +4,7 @@ import signal
 import pytest
 import torch
 
+from src.data.balance import balanced_weights
 from src.data.dataset import LabeledImages
 from src.data.loader import BatchPlan, DeviceLoader, PerImageLoader, move_if_it_fits
 
@@ -226,3 +227,13 @@ def test_batches_of_images_that_stay_are_uploaded(monkeypatch):
     assert loader.data.images.device.type == "cpu"
     for (images, labels), (same, of_same) in zip(loader.batches(1), expected, strict=True):
         assert images.device.type == "cuda" and torch.equal(images, same) and torch.equal(labels, of_same)
+
+
+def test_balanced_sampling_draws_all_classes_equally_often():
+    labels = torch.tensor([0] * 900 + [1] * 100)
+    plan = BatchPlan(1000, 100, seed=0, epochs=10, sampling_weights=balanced_weights(labels))
+    drawn = torch.stack([labels[torch.cat(list(plan.indices(epoch)))].bincount() for epoch in range(10)])
+    assert (drawn.sum(dim=1) == 1000).all()
+    assert (drawn.float().mean(dim=0) - 500).abs().max() < 30  # 3 standard deviations of the mean are 15
+    assert not torch.equal(plan.indices(0)[0], plan.indices(1)[0])
+    assert torch.equal(plan.indices(3)[2], plan.indices(3)[2])

@@ -1,8 +1,5 @@
 """Heads on cached features must learn what they learn behind the frozen model itself."""
 
-import threading
-import time
-
 import pytest
 import torch
 
@@ -133,19 +130,3 @@ def test_a_signal_ends_the_computation_of_features(over, tmp_path):
     config = over("data.mean=[.3,.3,.3]")
     with pytest.raises(Interrupted):
         load_or_compute_features(load_splits(config), classifier_of(config), config, stop)
-
-
-def test_of_runs_that_start_together_one_computes(tmp_path):
-    order, calls = [], []
-    with feature_cache._exclusive(tmp_path / "features", lambda: None):
-        second = threading.Thread(target=lambda: order.append(_enter(tmp_path / "features", calls)))
-        second.start()
-        time.sleep(0.2)
-        order.append("first")
-    second.join()
-    assert order == ["first", "second"] and calls  # who waits may be interrupted
-
-
-def _enter(folder, calls):
-    with feature_cache._exclusive(folder, lambda: calls.append("waiting")):
-        return "second"
