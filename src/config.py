@@ -158,18 +158,53 @@ def _is_share_and_size(stage: Any) -> bool:
 @dataclass
 class InitConfig:
     run: str | None = None  # outputs/<run>: start from the weights of its evaluated checkpoint
-    freeze: str | None = None  # features: keep this part's weights and train the rest
+    weights: str | None = None  # a file of weights, .pt or .safetensors: start from these
+    freeze: Any = None  # features, or a list [layer1,layer2]: keep the weights of these parts, train a new head
+    unfreeze_epochs: int | None = None  # 2: train the last frozen part from epoch 2 on, the one before it from epoch 4
     images: str = "all"  # held_out: use only images that `run` held out, which its weights have not seen
     cache: bool = True  # compute the frozen features of each image once, where they cannot change
 
     def __post_init__(self) -> None:
         require_choice("init.images", self.images, INIT_IMAGES)
-        require(self.freeze != "" and self.run != "", "init.freeze and init.run must not be empty; null means none")
-        for name, default in (("freeze", None), ("images", "all")):
-            value = getattr(self, name)
-            require(
-                bool(self.run) or value == default, f"init.{name}={value} needs init.run=outputs/<run> to start from"
-            )
+        require("" not in (self.freeze, self.run, self.weights), "settings of init must not be empty; null means none")
+        require(
+            not (self.run and self.weights),
+            f"init.run={self.run} and init.weights={self.weights} both hold weights; leave one out",
+        )
+        parts = self.frozen_parts
+        require(
+            all(isinstance(part, str) and part for part in parts),
+            f"init.freeze={self.freeze} must be a part of the model, features, or a list of parts: [layer1,layer2]",
+        )
+        require(
+            not parts or bool(self.run or self.weights),
+            f"init.freeze={self.freeze} needs weights to keep: init.run=outputs/<run> or init.weights=<file>",
+        )
+        require(
+            self.images == "all" or bool(self.run),
+            f"init.images={self.images} needs init.run=outputs/<run> to start from",
+        )
+        epochs = self.unfreeze_epochs
+        require(epochs is None or epochs >= 1, f"init.unfreeze_epochs={epochs} must be at least 1, or null for never")
+        require(
+            epochs is None or bool(parts), f"init.unfreeze_epochs={epochs} does nothing without init.freeze; add that"
+        )
+
+    @property
+    def frozen_parts(self) -> tuple[str, ...]:
+        if self.freeze is None:
+            return ()
+        return tuple(self.freeze) if isinstance(self.freeze, list) else (self.freeze,)
+
+    @property
+    def keeps_base(self) -> bool:
+        """Whether the frozen parts stay those of the base run, so that checkpoints need not repeat them."""
+        return bool(self.run and self.freeze) and self.unfreeze_epochs is None
+
+    def frozen_at(self, epoch: int) -> tuple[str, ...]:
+        """The parts that are not trained in `epoch`, from 0."""
+        thawed = 0 if self.unfreeze_epochs is None else epoch // self.unfreeze_epochs
+        return self.frozen_parts[: max(len(self.frozen_parts) - thawed, 0)]
 
 
 @dataclass
@@ -205,8 +240,13 @@ class RunConfig:
             "does not hold out; use data.validation=holdout or fold",
         )
         require(
-            not (trainer.tta_flip and self.init.freeze),
+            not (trainer.tta_flip and self.init.freeze == "features"),
             "trainer.tta_flip=true needs the images themselves, of which init.freeze keeps features; leave one out",
+        )
+        require(
+            self.init.unfreeze_epochs is None or not (trainer.compile or trainer.cuda_graph),
+            "trainer.compile=true and trainer.cuda_graph=true repeat one step unchanged, which init.unfreeze_epochs "
+            "changes; leave one out",
         )
         require(
             trainer.label_smoothing == 0 or "label_smoothing" in self.loss,

@@ -3,17 +3,21 @@
 Importing this module does not import torch, so that `--help` and `--cfg job` answer at once.
 """
 
+import inspect
+import pkgutil
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.config import TYPED_NODES, DataConfig, RunConfig
 from src.errors import require
 from src.overrides import key_of
 from src.targets import check_target
+
+GROUPS_WITH_TARGET = ("model", "augmentation", "optimizer", "scheduler", "loss")
 
 
 def parse_config(config: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
@@ -23,6 +27,9 @@ def parse_config(config: DictConfig, overrides: Sequence[str] = ()) -> RunConfig
     do nothing is a mistake only on the command line.
     """
     _refuse_unknown_keys(config)
+    for name in (*GROUPS_WITH_TARGET, "data.source"):
+        if f"{name}._target_" in map(key_of, overrides):
+            _drop_settings_of_choice(OmegaConf.select(config, name), name, overrides)
     missing = sorted(OmegaConf.missing_keys(config))
     require(not missing, f"{', '.join(missing)} has no value (???); set it, as in {'=... '.join(missing)}=...")
     internal = _named(overrides, r".+\._(?!target_|partial_)\w*(\..*)?")
@@ -35,9 +42,51 @@ def parse_config(config: DictConfig, overrides: Sequence[str] = ()) -> RunConfig
     return run
 
 
+def separate_lr_of(optimizer: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
+    """The optimizer's own settings, and optimizer.lr_of: learning rates by part, {"features.0": 0.01}.
+
+    Raises UserError for a value that is no number of 0 or more.
+    """
+    own = {key: value for key, value in optimizer.items() if key != "lr_of"}
+    lr_of = dict(_flatten(optimizer.get("lr_of") or {}))
+    for part, lr in lr_of.items():
+        is_number = isinstance(lr, int | float) and not isinstance(lr, bool)
+        require(is_number and lr >= 0, f"optimizer.lr_of.{part}={lr} must be a learning rate, a number of 0 or more")
+    return own, lr_of
+
+
+def _flatten(node: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """("features.0", 0.01) of {"features": {"0": 0.01}}."""
+    if not isinstance(node, Mapping):
+        yield name, node
+        return
+    for key, value in node.items():
+        yield from _flatten(value, f"{name}.{key}".lstrip("."))
+
+
+def _drop_settings_of_choice(node: DictConfig, name: str, overrides: Sequence[str]) -> None:
+    """Leaves a node whose _target_ is on the command line only settings that are meant for that target.
+
+    These are the settings that the command line names, and of the others those that the target takes. Of a model they
+    must also follow from other settings, as num_classes: ${data.num_classes} does: another network may call its own
+    settings by the same names.
+    """
+    named = [key_of(text) for text in overrides]
+    try:
+        taken = inspect.signature(pkgutil.resolve_name(node["_target_"])).parameters
+    except Exception:  # `check_target` says what is wrong with it
+        taken = {}
+    for key in list(node):
+        is_named = any(text == f"{name}.{key}" or text.startswith(f"{name}.{key}.") for text in named)
+        is_meant = key in taken and (name != "model" or OmegaConf.is_interpolation(node, key))
+        if not (is_named or is_meant or str(key).startswith("_")):
+            with open_dict(node):
+                del node[key]
+
+
 def nodes_of(config: RunConfig) -> dict[str, dict[str, Any]]:
     """The nodes of a run with a `_target_`, by their dotted names."""
-    nodes = {name: getattr(config, name) for name in ("model", "augmentation", "optimizer", "scheduler", "loss")}
+    nodes = {name: getattr(config, name) for name in GROUPS_WITH_TARGET}
     return {**nodes, "data.source": config.data.source, **{f"logger.{name}": n for name, n in config.logger.items()}}
 
 
@@ -45,7 +94,8 @@ def check_nodes(config: RunConfig, names: Iterable[str]) -> None:
     """Raises UserError where a setting of the nodes `names` is not one of its target's arguments."""
     nodes, num_positional = nodes_of(config), {"optimizer": 1, "scheduler": 2}  # what the trainer adds: weights; times
     for name in names:
-        check_target(nodes[name], name, num_positional.get(name, 0))
+        node = separate_lr_of(nodes[name])[0] if name == "optimizer" else nodes[name]
+        check_target(node, name, num_positional.get(name, 0))
         is_partial = nodes[name].get("_partial_", False)
         require(
             name == "loss" or is_partial == (name in num_positional),

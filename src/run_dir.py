@@ -115,9 +115,13 @@ class RunDir:
             overridden=list(overridden),
             swept=list(swept),
         )
+        self.write_config(config)  # last: by it the run exists
+
+    def write_config(self, config: RunConfig) -> None:
+        """Writes config.yaml, and its checksum beside that of result.json."""
         (self.path / NAME).unlink(missing_ok=True)  # it may hold the checksum of an older config.yaml
         settings = OmegaConf.create({"format": FORMAT, **asdict(config)})
-        write_text(self.config_file, OmegaConf.to_yaml(settings))  # nearly last: by it the run exists
+        write_text(self.config_file, OmegaConf.to_yaml(settings))
         write_checksums(self.path, [self.config_file, self.result_file])
 
     def load_config(self) -> RunConfig:

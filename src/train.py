@@ -10,15 +10,16 @@ from omegaconf import DictConfig, OmegaConf
 from src.cli import run_command
 from src.config import RunConfig, moved
 from src.errors import require
+from src.extension import change_epochs
 from src.overrides import key_of, named_keys
-from src.parsing import parse_config
+from src.parsing import GROUPS_WITH_TARGET, parse_config
 from src.result import StopReason, is_finished
 from src.run_dir import RunDir, find_run, relative
 from src.sweeps.workers import end_with_parent, is_job
 from src.torchrun import is_follower, is_launched
 from src.trust import load_trusted_config
 
-RESUME_SETTINGS = ("resume", "pause_at", "trust", "data.root", "trainer.gpus")
+RESUME_SETTINGS = ("resume", "pause_at", "trust", "data.root", "trainer.gpus", "trainer.epochs")
 SWEEP_SETTING = re.compile(r"hydra[./](sweep|sweeper|launcher)\b")
 WAIT_SECONDS = 30.0  # for a job of an earlier start of the sweep, which was killed: it saves and ends
 
@@ -58,17 +59,23 @@ def create_run(config: DictConfig, run_dir: RunDir) -> RunConfig:
     if run_config.init.run:
         find_run(run_config.init.run, "init.run")
     run_dir.require_free()
-    run_dir.create(run_config, HydraConfig.get().runtime.choices, named_keys(overrides))
+    named = named_keys(overrides)
+    own = {
+        group: getattr(run_config, group)["_target_"] for group in GROUPS_WITH_TARGET if f"{group}._target_" in named
+    }
+    run_dir.create(run_config, {**HydraConfig.get().runtime.choices, **own}, named)
     return run_dir.load_config()
 
 
 def load_to_resume(config: DictConfig, run_dir: RunDir) -> RunConfig:
-    """The settings of the run in `run_dir`, with those of data.root=... and trainer.gpus=... on the command line."""
+    """The settings of the run in `run_dir`, perhaps with another data.root, trainer.gpus or trainer.epochs."""
     OmegaConf.to_object(config)  # checks pause_at
     named = named_keys(HydraConfig.get().overrides.task)
     run_config = load_trusted_config(run_dir, config.trust)
     if "trainer.gpus" in named:
         run_config = replace(run_config, trainer=replace(run_config.trainer, gpus=config.trainer.gpus))
+    if "trainer.epochs" in named:
+        run_config = change_epochs(run_dir, run_config, config.trainer.epochs)
     return moved(run_config, config.data.root if "data.root" in named else None)
 
 

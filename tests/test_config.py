@@ -45,7 +45,7 @@ from src.schemas import TrainConfig
         (TrainerConfig, "max_minutes", 0.0, "trainer.max_minutes=0.0 must be above 0"),
         (TrainerConfig, "checkpoint_minutes", 0.0, "trainer.checkpoint_minutes=0.0 must be above 0"),
         (TrainerConfig, "grad_accumulation_steps", 0, "trainer.grad_accumulation_steps=0 must be at least 1"),
-        (InitConfig, "freeze", "features", "init.freeze=features needs init.run=outputs/<run> to start from"),
+        (InitConfig, "freeze", "features", "init.freeze=features needs weights to keep: init.run=outputs/<run> or"),
         (InitConfig, "images", "held_out", "init.images=held_out needs init.run=outputs/<run> to start from"),
         (InitConfig, "images", "some", "init.images=some is not one of all, held_out"),
         (RunConfig, "seed", -1, "seed=-1 must not be negative"),

@@ -153,3 +153,26 @@ def test_norms_and_biases_are_a_group_of_their_own_on_request(edited, decays, nu
     if not decays:
         assert len(parameter_groups(model, decays)) == 2
         assert {weight.ndim for weight in groups[1]["params"]} == {1}
+
+
+class TinyNet(torch.nn.Module):
+    def __init__(self, num_classes: int, width: int = 8) -> None:
+        super().__init__()
+
+
+def test_of_a_chosen_file_nothing_remains_beside_ones_own_target(parsed):
+    mine = "model._target_=tests.test_parsing.TinyNet"
+    assert parsed("model=deep", mine).model == {"_target_": "tests.test_parsing.TinyNet", "num_classes": 100}
+    assert parsed(mine, "model.width=4").model["width"] == 4
+    own = parsed("optimizer._target_=torch.optim.RAdam", "optimizer.lr=0.01").optimizer
+    assert own["lr"] == 0.01 and "fused" not in own  # a setting of Adam alone
+    assert parsed("loss._target_=torch.nn.MultiMarginLoss").loss == {"_target_": "torch.nn.MultiMarginLoss"}
+    source = parsed("data.source._target_=src.data.cifar.cifar10").data.source
+    assert source == {"_target_": "src.data.cifar.cifar10", "root": "data"}
+
+
+def test_learning_rates_of_parts_are_numbers(parsed):
+    assert parsed("++optimizer.lr_of.features=0.1").optimizer["lr_of"] == {"features": 0.1}
+    for value in ("fast", "-1", "true"):
+        with pytest.raises(UserError, match=rf"(?i)optimizer\.lr_of\.features={value}.* must be a learning rate"):
+            parsed(f"++optimizer.lr_of.features={value}")

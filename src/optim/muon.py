@@ -49,6 +49,8 @@ class Muon(Optimizer):
             raise ValueError(f"newton_schulz_steps={newton_schulz_steps} must be at least 1")
         params = list(params)
         given = params if params and isinstance(params[0], dict) else [{"params": params}]
+        if any("lr" in group for group in given):
+            raise ValueError("it has two learning rates, lr and sgd_lr, and takes none of parts (optimizer.lr_of)")
         filters = [weight for group in given for weight in group["params"] if weight.ndim == 4]
         if not filters:
             raise ValueError("the network has no convolutions that are trained; take optimizer=sgd or adam")

@@ -18,10 +18,12 @@ from src.data.split import Splits
 from src.errors import UserError, require
 from src.loggers.logger import Logger
 from src.optim.build import parameter_groups
+from src.parsing import separate_lr_of
 from src.targets import build, call
 from src.training.device import Placement
 from src.training.finetune import split_as_configured
 from src.training.inference import Preprocess
+from src.training.initial_weights import require_parts
 
 NUM_INIT_IMAGES = 5000  # enough images to estimate the statistics from which a model may start
 
@@ -155,9 +157,12 @@ def build_loss(config: RunConfig, splits: Splits, device: torch.device) -> Calla
 
 
 def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:
-    """The optimizer of all trainable weights."""
-    groups = parameter_groups(model, config.trainer.decay_norms_and_biases)
-    optimizer = call(config.optimizer, "optimizer", build(config.optimizer, "optimizer"), groups)
+    """The optimizer of all trainable weights; optimizer.lr_of gives parts of the model learning rates of their own."""
+    node, lr_of = separate_lr_of(config.optimizer)
+    for part in lr_of:
+        require_parts(model, "optimizer.lr_of", [part])
+    groups = parameter_groups(model, config.trainer.decay_norms_and_biases, lr_of)
+    optimizer = call(node, "optimizer", build(node, "optimizer"), groups)
     require(
         isinstance(optimizer, Optimizer),
         f"optimizer ({config.optimizer['_target_']}) is a {type(optimizer).__name__}, not a torch.optim.Optimizer",

@@ -15,7 +15,7 @@ Step = Callable[..., tuple[Tensor, ...]]
 KNOWN = (  # modules whose classes are known to do the same in every step
     *(f"src.models.{name}." for name in ("convnet", "speedrun", "resnet", "preact_resnet", "vgg", "torchvision_cifar")),
     "src.data.augment.", "src.data.auto_augment.", "torchvision.transforms.",
-    "src.optim.muon.", "torch.optim.", "torch.nn.",
+    "src.training.balanced_loss.", "src.optim.muon.", "torch.optim.", "torch.nn.",
 )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def can_capture(config: RunConfig, placement: Placement) -> bool:
     Others may read numbers back, replace the gradients, or do something else at each step, which a graph would repeat
     unchanged. Not with several ranks, which exchange messages within a step.
     """
-    if placement.device.type != "cuda" or placement.ranks.size > 1:
+    if placement.device.type != "cuda" or placement.ranks.size > 1 or config.init.unfreeze_epochs is not None:
         return False
     if config.trainer.cuda_graph is not None:
         return config.trainer.cuda_graph

@@ -1,16 +1,15 @@
-"""Starting from another run (`init.run`): its weights, which images it has seen, what stays frozen (`init.freeze`)."""
+"""Starting from another run (`init.run`): which images it has seen, and which it has held out (`init.images`)."""
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from src.config import InitConfig, RunConfig
+from src.config import RunConfig
 from src.data.dataset import ImageDataset
 from src.data.split import Splits, split
 from src.errors import require
-from src.run_dir import RunDir, find_run
-from src.training.checkpoint import load_checkpoint
+from src.run_dir import find_run
 
 
 def split_as_configured(dataset: ImageDataset, config: RunConfig) -> Splits:
@@ -59,49 +58,3 @@ def same_data(config: RunConfig, other: RunConfig) -> bool:
         return {key: value for key, value in run.data.source.items() if key not in ignored}
 
     return described(config) == described(other)
-
-
-def load_base_weights(model: nn.Module, init: InitConfig) -> None:
-    """Loads the base run's weights; of a frozen part these alone, the rest keeps its own.
-
-    Raises UserError naming the tensors that do not fit, or the part that the model does not have.
-    """
-    prefix = f"{init.freeze}." if init.freeze else ""
-    own = {name: value for name, value in model.state_dict().items() if name.startswith(prefix)}
-    parts = ", ".join(name for name, _ in model.named_children())
-    require(bool(own), f"init.freeze={init.freeze} is no part of the model; there are: {parts}")
-    base = find_run(init.run, "init.run")
-    base_init = base.load_config().init
-    require(  # its checkpoints hold what it trained; the rest is in its own base run
-        not base_init.freeze,
-        f"init.run={init.run} has a frozen part itself; take init.run={base_init.run}, which trained it",
-    )
-    content = load_checkpoint(base.checkpoint(base.evaluated_checkpoint()))
-    given = {name: value for name, value in content["model"].items() if name.startswith(prefix)}
-    _require_same_shapes(own, given, base)
-    model.load_state_dict({**model.state_dict(), **given})
-
-
-def freeze(model: nn.Module, init: InitConfig) -> None:
-    """Excludes the part `init.freeze` from training."""
-    if init.freeze:
-        model.get_submodule(init.freeze).requires_grad_(False)
-
-
-def _require_same_shapes(own: dict[str, Tensor], given: dict[str, Tensor], base: RunDir) -> None:
-    wrong = [name for name in {**own, **given} if _shape(own.get(name)) != _shape(given.get(name))]
-    if not wrong:
-        return
-    shown = "; ".join(f"{name} {_shape(given.get(name))} there, {_shape(own.get(name))} here" for name in wrong[:6])
-    only_head = all(name.startswith("head.") for name in wrong)
-    model, choices = base.load_config().model, base.load_result().get("choices", {})
-    require(
-        False,
-        f"init.run={base.path} does not fit this model in {len(wrong)} of {len({**own, **given})} tensors: {shown}"
-        f"{' ...' if len(wrong) > 6 else ''}. Choose its model (model={choices.get('model')} "
-        f"model.width={model.get('width')}){', or init.freeze=features to take those alone' if only_head else ''}",
-    )
-
-
-def _shape(value: Tensor | None) -> str:
-    return "missing" if value is None else "x".join(map(str, value.shape)) or "scalar"

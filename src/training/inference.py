@@ -48,8 +48,8 @@ class Classifier:
         model: (N, 3, H, W) float -> logits (N, num_classes).
         preprocess: what images pass before the model.
         placement: device, precision, memory layout.
-        frozen: name of the part that is not trained, "features"; its weights are those of another run, and checkpoints
-            do not repeat them.
+        frozen: names of the parts that are not trained: ("features",).
+        keeps_base: the frozen parts are those of the base run, and checkpoints do not repeat them.
         on_features: the inputs are the outputs of the frozen part, so only `model.head` is called.
     """
 
@@ -58,22 +58,23 @@ class Classifier:
         model: nn.Module,
         preprocess: Preprocess,
         placement: Placement,
-        frozen: str | None = None,
+        frozen: Sequence[str] = (),
+        keeps_base: bool = False,
         on_features: bool = False,
     ) -> None:
         self.model, self.preprocess, self.placement = model, preprocess, placement
-        self.frozen, self.on_features = frozen, on_features
+        self.frozen, self.keeps_base, self.on_features = frozen, keeps_base, on_features
         self.trained_module = model.head if on_features else model
 
     def with_model(self, model: nn.Module) -> "Classifier":
         """The same around another copy of the model."""
-        return Classifier(model, self.preprocess, self.placement, self.frozen, self.on_features)
+        return Classifier(model, self.preprocess, self.placement, self.frozen, self.keeps_base, self.on_features)
 
     def train(self) -> None:
         """Training mode for all that is trained; a frozen part keeps its batch norm statistics."""
         self.model.train()
-        if self.frozen:
-            self.model.get_submodule(self.frozen).eval()
+        for part in self.frozen:
+            self.model.get_submodule(part).eval()
 
     def logits(
         self,
@@ -85,26 +86,27 @@ class Classifier:
         return compute_outputs(self.trained_module, images, self.preprocess, self.placement, between_batches, mirrored)
 
     def trained_state(self) -> dict[str, Tensor]:
-        """The state dict of all but the frozen part."""
-        return {name: value for name, value in self.model.state_dict().items() if not self._is_frozen(name)}
+        """The state dict of what checkpoints hold: of all but the parts that the base run keeps."""
+        return {name: value for name, value in self.model.state_dict().items() if not self._is_kept(name)}
 
     def load_trained_state(self, state: dict[str, Tensor]) -> None:
         """Loads what `trained_state` returned; raises RuntimeError, as PyTorch does, for other keys or shapes."""
-        frozen = {name: value for name, value in self.model.state_dict().items() if self._is_frozen(name)}
-        self.model.load_state_dict({**frozen, **state})
+        kept = {name: value for name, value in self.model.state_dict().items() if self._is_kept(name)}
+        self.model.load_state_dict({**kept, **state})
 
     @cached_property
     def frozen_hash(self) -> str | None:
-        """A short hash of the frozen part's weights: by it a checkpoint knows whether the base run has changed."""
-        if not self.frozen:
+        """A short hash of the parts that the base run keeps: by it a checkpoint knows whether that run has changed."""
+        if not self.keeps_base:
             return None
         digest = hashlib.sha256()
-        for name, value in self.model.get_submodule(self.frozen).state_dict().items():
-            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        for part in self.frozen:
+            for name, value in self.model.get_submodule(part).state_dict().items():
+                digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def _is_frozen(self, name: str) -> bool:
-        return bool(self.frozen) and name.startswith(f"{self.frozen}.")
+    def _is_kept(self, name: str) -> bool:
+        return self.keeps_base and name.startswith(tuple(f"{part}." for part in self.frozen))
 
 
 @torch.inference_mode()

@@ -36,8 +36,9 @@ from src.training.final_eval import (
     metrics_table,
     num_evaluated,
 )
-from src.training.finetune import count_seen_by_base, freeze, load_base_weights
+from src.training.finetune import count_seen_by_base
 from src.training.inference import Classifier, NoPreprocess
+from src.training.initial_weights import freeze, load_initial_weights
 from src.training.launch import Order, call_ranks
 from src.training.messages import heading, log, log_messages, next_commands, resume_command
 from src.training.progressive_resizing import cost_until
@@ -95,7 +96,9 @@ def prepare(config: RunConfig, run_dir: RunDir, stop: StopRequest, ranks: Ranks)
     if can_cache(classifier.model, config, len(splits.dataset.train) + len(splits.dataset.test)):
         inputs = load_or_compute_features(splits, classifier, config, stop.raise_if_asked)
         preprocess = NoPreprocess([0, 0, 0], [1, 1, 1], placement)
-        classifier = Classifier(classifier.model, preprocess, placement, config.init.freeze, on_features=True)
+        classifier = Classifier(
+            classifier.model, preprocess, placement, config.init.frozen_parts, config.init.keeps_base, on_features=True
+        )
     saved = ranks.share(load_last(run_dir) if ranks.is_leader and run_dir.has_checkpoint else None)
     config = settle_epochs(config, classifier, inputs, run_dir, saved)
     loggers = build_loggers(config) if ranks.is_leader else []
@@ -114,17 +117,20 @@ def prepare(config: RunConfig, run_dir: RunDir, stop: StopRequest, ranks: Ranks)
 
 def build_classifier(config: RunConfig, splits: Splits, placement: Placement) -> tuple[Classifier, Summary]:
     """The network with the weights from which the run starts, and its description."""
-    model = build_model(config, len(splits.classes.names), placement)
-    if config.init.run:
-        load_base_weights(model, config.init)
-        freeze(model, config.init)
+    init, num_classes = config.init, len(splits.classes.names)
+    model = build_model(config, num_classes, placement)
+    if init.run or init.weights:
+        load_initial_weights(model, init, num_classes)
+        if init.unfreeze_epochs is None:
+            freeze(model, init.frozen_parts)
     else:
         initialize_from_data(model, config, splits.train, placement)
     summary = summarize(model, config.data.image_size)
     placement.ranks.share_weights(model)  # GPUs of different kinds may compute other ones
     if placement.ranks.size > 1 and config.trainer.sync_batch_norm:
         synchronize_batch_norms(model, placement.ranks)
-    return Classifier(model, build_preprocess(config, placement), placement, config.init.freeze), summary
+    preprocess = build_preprocess(config, placement)
+    return Classifier(model, preprocess, placement, init.frozen_parts, init.keeps_base), summary
 
 
 def record_start(trainer: Trainer, splits: Splits, summary: Summary) -> None:

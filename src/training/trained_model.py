@@ -13,8 +13,8 @@ from src.run_dir import RunDir, find_run
 from src.training.build import build_model, build_preprocess
 from src.training.checkpoint import load_checkpoint, require_same_base
 from src.training.device import choose_placement
-from src.training.finetune import load_base_weights
 from src.training.inference import Classifier
+from src.training.initial_weights import load_frozen_parts
 from src.trust import load_trusted_config
 
 
@@ -65,9 +65,10 @@ def load_trained(run: str, checkpoint: str | None, device: str, trust: bool) -> 
     if config.model.get("weights"):  # a file of pretrained weights: the checkpoint holds all that it needs
         config.model["weights"] = None
     model = build_model(config, len(classes.names), placement)
-    if config.init.freeze:
-        load_base_weights(model, config.init)
-    classifier = Classifier(model, build_preprocess(config, placement), placement, config.init.freeze)
+    init, preprocess = config.init, build_preprocess(config, placement)
+    if init.keeps_base:
+        load_frozen_parts(model, init)
+    classifier = Classifier(model, preprocess, placement, init.frozen_parts, init.keeps_base)
     require_same_base(content, classifier, config.init.run)
     try:
         classifier.load_trained_state(content["model"])

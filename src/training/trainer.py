@@ -25,6 +25,7 @@ from src.training.clock import Clock
 from src.training.divergence import divergence, finite_loss, require_finite
 from src.training.final_eval import evaluation_seconds
 from src.training.inference import Classifier
+from src.training.initial_weights import unfreeze_gradually
 from src.training.meter import Meter
 from src.training.progressive_resizing import resize_batch, size_at
 from src.training.signals import StopRequest
@@ -98,6 +99,7 @@ class Trainer:
             if patience and self.state.epoch - self.state.best.get("epoch", 0) >= patience:
                 return StopReason.PATIENCE
             self._stop_if_asked()
+            unfreeze_gradually(self.classifier, self.optimizer, self.config.init, self.state.epoch)
             ended = self.train_epoch()
             if refresh_average(self):
                 self.saved_at = None  # what was saved is no longer the present state

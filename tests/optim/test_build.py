@@ -57,3 +57,24 @@ def test_optimizers_take_a_network_without_norms_and_biases(name):
     layers(torch.ones(1, 4)).sum().backward()
     optimizer.step()
     assert not torch.equal(layers[1].weight, before)
+
+
+def test_parts_have_learning_rates_of_their_own():
+    layers = network()
+    conv, norm, _, dense, _ = layers
+    rest, first, second = parameter_groups(layers, True, {"0": 0.1, "3": 0.2, "3.bias": 0.1})
+    assert "lr" not in rest and ids(rest["params"]) == ids(norm.parameters())
+    assert first["lr"] == 0.1 and ids(first["params"]) == ids([*conv.parameters(), dense.bias])
+    assert second["lr"] == 0.2 and ids(second["params"]) == ids([dense.weight])
+
+
+def test_norms_of_parts_are_not_decayed_either():
+    groups = parameter_groups(network(), False, {"0": 0.1})
+    assert [(group.get("lr"), group.get("weight_decay")) for group in groups] == [
+        (None, None), (None, 0.0), (0.1, None), (0.1, 0.0),
+    ]  # fmt: skip
+
+
+def test_muon_refuses_learning_rates_of_parts():
+    with pytest.raises(ValueError, match="takes none of parts"):
+        Muon(parameter_groups(network(), True, {"3": 0.1}), 0.1, 0.6, 3, 0.1, 0.85, weight_decay=0.5)

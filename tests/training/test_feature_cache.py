@@ -10,8 +10,8 @@ from src.training.build import build_model, build_preprocess, load_splits
 from src.training.checkpoint import load_checkpoint
 from src.training.device import choose_placement
 from src.training.feature_cache import can_cache, load_or_compute_features
-from src.training.finetune import load_base_weights
 from src.training.inference import Classifier
+from src.training.initial_weights import load_frozen_parts
 from tests.conftest import train_in
 
 # Six training images of each class, three of them held out from the base run.
@@ -34,8 +34,10 @@ def over(tiny, base):
 def classifier_of(config):
     placement = choose_placement(config.trainer)
     model = build_model(config, 100, placement)
-    load_base_weights(model, config.init)
-    return Classifier(model, build_preprocess(config, placement), placement, config.init.freeze)
+    load_frozen_parts(model, config.init)
+    return Classifier(
+        model, build_preprocess(config, placement), placement, config.init.frozen_parts, config.init.keeps_base
+    )
 
 
 def test_a_head_on_cached_features_learns_what_it_learns_without_the_cache(over, base, tmp_path):

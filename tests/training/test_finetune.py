@@ -11,7 +11,8 @@ from src.targets import build
 from src.training.build import build_model, load_splits
 from src.training.checkpoint import load_checkpoint
 from src.training.device import choose_placement
-from src.training.finetune import freeze, load_base_weights, same_data, seen_by_base, split_as_configured
+from src.training.finetune import same_data, seen_by_base, split_as_configured
+from src.training.initial_weights import load_initial_weights
 from src.training.trained_model import load_trained
 from tests.conftest import train_in
 
@@ -40,61 +41,6 @@ def over(tiny, base):
         return config, load_splits(config)
 
     return configured
-
-
-def placed(config):
-    """The model of a run before its first step."""
-    model = build_model(config, 100, choose_placement(config.trainer))
-    load_base_weights(model, config.init)
-    freeze(model, config.init)
-    return model
-
-
-def weights_of(base):
-    return load_checkpoint(base.checkpoint(base.load_result()["evaluated"]))["model"]
-
-
-def test_starts_from_the_bases_evaluated_weights(over, base):
-    config, _ = over()
-    own = placed(config).state_dict()
-    assert all(torch.equal(own[name], value) for name, value in weights_of(base).items())
-
-
-def test_a_frozen_part_alone_is_loaded_and_the_head_starts_anew(over, base):
-    config, _ = over("init.freeze=features", "seed=7")
-    own = placed(config).state_dict()
-    for name, value in weights_of(base).items():
-        assert torch.equal(own[name], value) == name.startswith("features.") or not value.any()  # biases start at 0
-
-
-@pytest.mark.parametrize("part", [None, "features"])
-def test_a_frozen_part_is_not_trained(over, part):
-    config, _ = over(*([f"init.freeze={part}"] if part else []))
-    trained = {name for name, weight in placed(config).named_parameters() if weight.requires_grad}
-    assert {name.partition(".")[0] for name in trained} == ({"head"} if part else {"features", "head"})
-
-
-def test_another_head_fits_over_frozen_features(over):
-    config, _ = over("init.freeze=features", "model.dense=[16,8]")
-    assert placed(config).head[4].weight.shape == (8, 16)
-
-
-@pytest.mark.parametrize(
-    ("overrides", "sentence"),
-    [
-        (["model.width=0.1"], r"does not fit this model in \d+ of \d+ tensors: features\.0\.weight 3x3x3x3 there, "),
-        (["model.dense=[16]"], r"head\.2\.weight 32x\d+ there, 16x\d+ here.*or init\.freeze=features"),
-        (
-            ["model=baseline"],
-            r"features\.3\.weight missing there, .*Choose its model \(model=deep model\.width=0\.05\)",
-        ),
-        (["init.freeze=body"], r"init\.freeze=body is no part of the model; there are: features, head"),
-    ],
-)
-def test_what_does_not_fit_is_named(over, overrides, sentence):
-    config, _ = over(*overrides)
-    with pytest.raises(UserError, match=sentence):
-        placed(config)
 
 
 def test_held_out_images_are_those_the_base_has_not_seen(over):
@@ -164,4 +110,4 @@ def test_a_run_over_a_frozen_base_is_evaluated_and_is_no_base_itself(over, base,
     assert torch.equal(logits, torch.load(run.test_logits_file, weights_only=True)["logits"])
     config.init.run = str(run.path)
     with pytest.raises(UserError, match=f"has a frozen part itself; take init.run={base.path}, which trained it"):
-        placed(config)
+        load_initial_weights(build_model(config, 100, choose_placement(config.trainer)), config.init, 100)

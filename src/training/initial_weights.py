@@ -1,0 +1,168 @@
+"""The weights from which a network starts (`init.run`, `init.weights`), and which parts keep them (`init.freeze`)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from src.config import InitConfig
+from src.errors import UserError, first_line, require
+from src.run_dir import find_run
+from src.training.checkpoint import load_checkpoint
+from src.training.inference import Classifier
+from src.training.messages import log
+
+CONTAINERS = ("state_dict", "model", "model_state_dict", "net")  # keys under which files of checkpoints hold weights
+PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
+
+
+def load_initial_weights(model: nn.Module, init: InitConfig, num_classes: int) -> None:
+    """Loads the weights of init.run or init.weights; what starts anew is logged.
+
+    The layer that returns the logits starts anew where it was trained for another number of classes; with init.freeze
+    the whole head does, the last part of the network. Raises UserError naming the tensors that do not fit otherwise.
+    """
+    source, given = _read_source(init)
+    require_parts(model, "init.freeze", init.frozen_parts)
+    head = _head_of(model)
+
+    def is_loaded(name: str) -> bool:
+        return not init.freeze or _is_in(name, init.frozen_parts) or not _is_in(name, [head])
+
+    own = {name: value for name, value in model.state_dict().items() if is_loaded(name)}
+    given = {name: value for name, value in given.items() if is_loaded(name)}
+    other = [name for name in own if name in given and _has_other_classes(own[name], given[name], num_classes)]
+    if other:
+        log.info(f"{', '.join(other)} start anew: {source} has {len(given[other[0]])} classes, this run {num_classes}")
+        given |= {name: own[name] for name in other}
+    _require_same_shapes(init, source, own, given)
+    model.load_state_dict({**model.state_dict(), **given})
+
+
+def load_frozen_parts(model: nn.Module, init: InitConfig) -> None:
+    """Loads the parts that init.freeze names from the base run: checkpoints do not repeat them."""
+    source, given = _read_source(init)
+    require_parts(model, "init.freeze", init.frozen_parts)
+    own = {name: value for name, value in model.state_dict().items() if _is_in(name, init.frozen_parts)}
+    given = {name: value for name, value in given.items() if _is_in(name, init.frozen_parts)}
+    _require_same_shapes(init, source, own, given)
+    model.load_state_dict({**model.state_dict(), **given})
+
+
+def freeze(model: nn.Module, parts: Sequence[str]) -> None:
+    """Excludes the parts from training."""
+    for part in parts:
+        model.get_submodule(part).requires_grad_(False)
+
+
+def unfreeze_gradually(classifier: Classifier, optimizer: Optimizer, init: InitConfig, epoch: int) -> None:
+    """Trains all parts but those that are frozen in `epoch`, from 0, with init.unfreeze_epochs.
+
+    The last frozen part is trained after so many epochs, the one before it after twice as many, and so on (gradual
+    unfreezing, Howard & Ruder 2018). A weight that is not trained has no gradient, and optimizers leave it as it is.
+    """
+    if init.unfreeze_epochs is None:
+        return
+    classifier.frozen = init.frozen_at(epoch)
+    trainable = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+    for name, weight in classifier.model.named_parameters():
+        if id(weight) in trainable:
+            weight.requires_grad_(not _is_in(name, classifier.frozen))
+
+
+def require_parts(model: nn.Module, setting: str, parts: Sequence[str]) -> None:
+    """Raises UserError where the model has no part of a name."""
+    known = {name for name, _ in model.named_modules()}
+    missing = [part for part in parts if part not in known]
+    children = ", ".join(name for name, _ in model.named_children())
+    require(not missing, f"{setting}={', '.join(missing)} is no part of the model; there are: {children}")
+
+
+def _read_source(init: InitConfig) -> tuple[str, dict[str, Tensor]]:
+    """What messages call the source of the weights, and its state dict."""
+    if init.weights:
+        return f"init.weights={init.weights}", read_weights(Path(init.weights).expanduser())
+    base = find_run(init.run, "init.run")
+    base_init = base.load_config().init
+    require(  # its checkpoints hold what it trained; the rest is in its own base run
+        not base_init.keeps_base,
+        f"init.run={init.run} has a frozen part itself; take init.run={base_init.run}, which trained it",
+    )
+    content = load_checkpoint(base.checkpoint(base.evaluated_checkpoint()))
+    return f"init.run={base.path}", content["model"]
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file of PyTorch or safetensors, without the prefixes of wrappers.
+
+    Raises UserError where the file is missing, holds no weights, or holds objects other than tensors: creating them may
+    run code.
+    """
+    require(path.is_file(), f"init.weights={path} is no file")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            content: Any = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except ImportError as error:
+        raise UserError(f'init.weights={path} needs safetensors: pip install -e ".[export]"') from error
+    except Exception as error:  # unpickling a damaged file may raise anything
+        raise UserError(f"init.weights={path} cannot be read as a file of weights ({first_line(error)}).") from error
+    for key in CONTAINERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    holds_weights = isinstance(content, Mapping) and content and all(map(torch.is_tensor, content.values()))
+    require(bool(holds_weights), f"init.weights={path} holds no state dict, a mapping of names to tensors")
+    for prefix in PREFIXES:
+        content = {name.removeprefix(prefix): value for name, value in content.items()}
+    return content
+
+
+def _head_of(model: nn.Module) -> str:
+    """The name of the last part of the network: head, fc, classifier."""
+    return [name for name, _ in model.named_children()][-1]
+
+
+def _is_in(name: str, parts: Sequence[str]) -> bool:
+    """Whether the tensor `name` belongs to one of the parts."""
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
+
+
+def _has_other_classes(own: Tensor, given: Tensor, num_classes: int) -> bool:
+    """Whether a tensor of the last layer was made for another number of classes."""
+    return (
+        own.ndim > 0 and given.ndim > 0 and len(own) == num_classes != len(given) and own.shape[1:] == given.shape[1:]
+    )
+
+
+def _require_same_shapes(init: InitConfig, source: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    wrong = [name for name in {**own, **given} if _shape(own.get(name)) != _shape(given.get(name))]
+    if not wrong:
+        return
+    shown = "; ".join(f"{name} {_shape(given.get(name))} there, {_shape(own.get(name))} here" for name in wrong[:6])
+    only_head = all(name.startswith("head.") for name in wrong)
+    require(
+        False,
+        f"{source} does not fit this model in {len(wrong)} of {len({**own, **given})} tensors: {shown}"
+        f"{' ...' if len(wrong) > 6 else ''}. Choose its model{_describe_model(init)}"
+        f"{', or init.freeze=features to start with a new head' if only_head else ''}",
+    )
+
+
+def _describe_model(init: InitConfig) -> str:
+    """ " (model=deep model.width=0.5)" of a base run; nothing of a file of weights."""
+    if not init.run:
+        return ""
+    base = find_run(init.run, "init.run")
+    choice, model = base.load_result().get("choices", {}).get("model"), base.load_config().model
+    width = f" model.width={model['width']}" if "width" in model else ""
+    return f" (model={choice or model['_target_']}{width})"
+
+
+def _shape(value: Tensor | None) -> str:
+    return "missing" if value is None else "x".join(map(str, value.shape)) or "scalar"
