@@ -44,9 +44,7 @@ def find_cause(trainer: "Trainer", images: Tensor, labels: Tensor) -> str:
     level = chance_level(len(trainer.splits.classes.names), len(images))
     if trainer.state.averaged and measure_top1(own, images, labels) > level:
         setting = "lower trainer.ema_decay" if config.trainer.ema_decay is not None else "raise trainer.swa_start"
-        return (
-            f"the averaged weights lag behind the others after {steps} steps; {setting}, or raise trainer.epochs"
-        )
+        return f"the averaged weights lag behind the others after {steps} steps; {setting}, or raise trainer.epochs"
     norms = batch_norms(trainer.evaluated.trained_module)
     if norms and measure_top1(trainer.evaluated, images, labels, config.data.batch_size) > level:
         momentum = min(norm.momentum or 1.0 for norm in norms)
