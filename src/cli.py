@@ -78,7 +78,9 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
 def tell(error: Exception, name: str) -> str:
     """Prints the one sentence of an error of a job of conf/<name>.yaml; returns it."""
     sentence = explain_os_error(error) if isinstance(error, OSError) else explain(error, name)
-    print(f"error: {sentence}", file=sys.stderr, flush=True)
+    from src.screen import say_error  # imports Rich
+
+    say_error(f"error: {sentence}")
     return sentence
 
 

@@ -1,10 +1,15 @@
+import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from src.cli import prepare_arguments
 from src.errors import Interrupted, UserError
 from src.overrides import is_override
+from tests.conftest import process_environment
 
 
 def test_flags_may_stand_among_the_overrides():
@@ -74,3 +79,38 @@ def test_exit_codes(command, monkeypatch, ending, code):
     monkeypatch.setattr("src.predict.predict", task)
     done = command("predict")
     assert (done.returncode, done.stderr) == (code, "error: so not.\n" if code == 1 else "")
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("cifarlab-train mod", {"model.", "model="}),
+        ("cifarlab-train model=de", {"model=deep", "model=deeper", "model=densenet121"}),
+        ("cifarlab-train model=deep model.dr", {"model.dropout="}),
+        ("cifarlab-train --multirun hydra/swee", {"hydra/sweeper="}),
+    ],
+)
+def test_hydra_completes_what_is_typed(command, monkeypatch, line, offered):
+    monkeypatch.setenv("COMP_LINE", line)
+    done = command("train", "-sc", "query=bash")
+    assert (done.returncode, set(done.stdout.split())) == (0, offered)
+
+
+ASK_BASH = """
+eval "$(cifarlab-train -sc install=bash)"
+complete -p cifarlab-train | grep -q hydra_bash_completion || exit 3
+COMP_LINE="cifarlab-train model=de" COMP_POINT=23 COMP_CWORD=1
+hydra_bash_completion
+echo "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.slow
+def test_bash_completes_an_installed_command(tmp_path):
+    """The script is the one that pip writes for an entry point."""
+    script = tmp_path / "cifarlab-train"
+    script.write_text(f"#!{sys.executable}\nimport sys\nfrom src.train import main\nsys.exit(main())\n")
+    script.chmod(0o755)
+    environment = {**process_environment(), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", ASK_BASH], capture_output=True, text=True, env=environment, cwd=Path.cwd())
+    assert done.stdout.split() == ["model=deep", "model=deeper", "model=densenet121"], done.stderr

@@ -11,6 +11,7 @@ from src.analysis.runs import REPLICATES, RunRecord, drop_repeats, group_records
 from src.analysis.stats import Spread, compute_spread
 from src.config import GROUPS
 from src.errors import require_choice
+from src.formatting import percent
 from src.result import Status
 
 METRIC = "metrics.val.top1"
@@ -138,6 +139,11 @@ def choose_direction(metric: str, direction: str | None) -> str:
 
 def is_fraction(metric: str) -> bool:
     return metric.rpartition(".")[2] in FRACTIONS
+
+
+def format_metric(metric: str, value: float) -> str:
+    """ "31.20 %", or four digits of what is no fraction."""
+    return percent(value) if is_fraction(metric) else f"{value:.4g}"
 
 
 def name_metric(metric: str) -> str:

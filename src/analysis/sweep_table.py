@@ -9,7 +9,6 @@ from src.analysis.compare import (
     Comparison,
     SettingRow,
     count_repeats,
-    describe,
     format_value,
     is_fraction,
     name_metric,
@@ -17,6 +16,7 @@ from src.analysis.compare import (
 from src.analysis.document import Table, to_markdown, to_text
 from src.analysis.runs import RunRecord
 from src.analysis.stats import format_spread
+from src.analysis.winner import choose_winner
 from src.files import write_text
 from src.formatting import duration
 
@@ -32,7 +32,8 @@ def write_sweep(comparison: Comparison, folder: Path) -> None:
     """Writes sweep.csv and sweep.md into `folder`, and the table as a TensorBoard text in place of an older one."""
     from torch.utils.tensorboard import SummaryWriter  # imports torch
 
-    markdown = to_markdown(sweep_blocks(comparison))
+    winner = choose_winner(comparison)
+    markdown = to_markdown([*sweep_blocks(comparison), *([winner.text] if winner else [])])
     write_text(folder / "sweep.csv", sweep_csv(comparison))
     write_text(folder / "sweep.md", markdown)
     for events in folder.glob(f"events.out.tfevents.*{EVENTS_SUFFIX}"):
@@ -61,17 +62,6 @@ def sweep_csv(comparison: Comparison) -> str:
     return text.getvalue()
 
 
-def search_lines(comparison: Comparison) -> str:
-    """The best candidate, then mean (standard deviation) and settings of each."""
-    lines = []
-    for row in comparison.rows:
-        if row.spread:
-            std = "-" if row.spread.std is None else f"{row.spread.std:.6f}"
-            rung = f" ({row.rung})" if row.rung else ""
-            lines.append(f"{row.spread.mean:.6f} ({std}) with {describe(row)}{rung}")
-    return "\n".join([f"best: {lines[0]}", "", *lines]) if lines else "no candidate has been validated yet"
-
-
 def sweep_blocks(comparison: Comparison) -> list[Table | str]:
     """The table, notes on it, and the runs that are not completed."""
     unfinished = [
@@ -86,23 +76,26 @@ def setting_blocks(comparison: Comparison) -> list[Table | str]:
     """The table, one row per setting, and notes on it."""
     halved = any(row.rung for row in comparison.rows)
     metric = name_metric(comparison.metric)
-    header = [*comparison.columns, metric, "std", "95 % interval", "n", "epochs", "time"]
+    repeated = any(row.spread and row.spread.n > 1 for row in comparison.rows)  # else there is no spread to show
+    header = [*comparison.columns, metric, *(["std", "95 % interval"] if repeated else []), "n", "epochs", "time"]
     rows = [
-        [*map(format_value, row.settings.values()), *_numbers(row, comparison.metric), f"{row.epochs:g}",
+        [*map(format_value, row.settings.values()), *_numbers(row, comparison.metric, repeated), f"{row.epochs:g}",
          duration(row.seconds) if row.seconds else "-", *([row.rung] if halved else []), row.status]
         for row in comparison.rows
     ]  # fmt: skip
-    align = "<" * len(comparison.columns) + ">>>>>>" + "<" * (1 + halved)
+    align = "<" * len(comparison.columns) + ">" * (6 if repeated else 4) + "<" * (1 + halved)
     table = Table([*header, *(["stopped at"] if halved else []), "status"], rows, align)
     return [table, *_notes(comparison.records, halved, ".val." in comparison.metric)]
 
 
-def _numbers(row: SettingRow, metric: str) -> list[str]:
-    """Mean, standard deviation, interval and n as text, in percent where the metric is a fraction."""
+def _numbers(row: SettingRow, metric: str, repeated: bool) -> list[str]:
+    """Mean, with `repeated` standard deviation and interval, and n as text, in percent where that is meant."""
     in_percent = is_fraction(metric)
     mean, interval, n = format_spread(row.spread) if in_percent else format_spread(row.spread, ".4g", 1, "")
     if row.spread and any(record.metric("data.seen_by_base") for record in row.records):
         mean += " !"
+    if not repeated:
+        return [mean, n]
     if row.spread is None or row.spread.std is None:
         return [mean, "-", interval, n]
     return [mean, f"{100 * row.spread.std:.2f}" if in_percent else f"{row.spread.std:.2g}", interval, n]

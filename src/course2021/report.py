@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from src.analysis.compare import TEST_ACCURACY, Comparison, compare, format_value, measure_spread
+from src.analysis.compare import TEST_ACCURACY, Comparison, compare, describe, format_value, measure_spread
 from src.analysis.document import Block, Commands, Heading, Picture, Table
 from src.analysis.plots import plot_differences
 from src.analysis.runs import Rows, RunRecord, device_of, drop_repeats, group_records
 from src.analysis.stats import format_spread
-from src.analysis.sweep_table import search_lines, setting_blocks
+from src.analysis.sweep_table import setting_blocks
 from src.course2021.claims import judge, judge_overfitting
 from src.course2021.experiments import CLAIMS, EXPERIMENTS
 from src.formatting import duration, percent
@@ -104,6 +104,17 @@ def show_search(search: Comparison) -> list[Block]:
         *setting_blocks(search),
         Commands(search_lines(search).splitlines()),
     ]
+
+
+def search_lines(comparison: Comparison) -> str:
+    """The best candidate, then mean (standard deviation) and settings of each."""
+    lines = []
+    for row in comparison.rows:
+        if row.spread:
+            std = "-" if row.spread.std is None else f"{row.spread.std:.6f}"
+            rung = f" ({row.rung})" if row.rung else ""
+            lines.append(f"{row.spread.mean:.6f} ({std}) with {describe(row)}{rung}")
+    return "\n".join([f"best: {lines[0]}", "", *lines]) if lines else "no candidate has been validated yet"
 
 
 def _result_cells(records: Sequence[RunRecord], metric: str) -> list[str]:

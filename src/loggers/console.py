@@ -5,14 +5,13 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from src import screen
 from src.formatting import duration, percent
 from src.loggers.logger import Logger, Row, RunStart
 
 log = logging.getLogger("cifarlab")
-console = Console(highlight=False, markup=False, soft_wrap=True)
 
 WIDTHS = {
     "epoch": 9,
@@ -38,10 +37,11 @@ WATCHED = {
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints messages above the bar, without markup."""
+    """Prints messages above the bar, warnings and those that have a `style` in colour."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
+        style = screen.DOUBTFUL if record.levelno >= logging.WARNING else getattr(record, "style", None)
+        screen.say(self.format(record), style)
 
 
 class ConsoleLogger(Logger):
@@ -49,7 +49,7 @@ class ConsoleLogger(Logger):
         self.run = run
         self.total_batches = round(run.config.trainer.epochs * run.num_batches)
         self.epochs = math.ceil(self.total_batches / run.num_batches)
-        self.columns = columns_that_fit(console.width if console.is_terminal else None)
+        self.columns = columns_that_fit(screen.console.width if screen.has_bars() else None)
         self.first_log: tuple[float, float] | None = None  # time in seconds, share of the run's time before it
         self.cost_told = False
         self.bar = Progress(
@@ -57,9 +57,9 @@ class ConsoleLogger(Logger):
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[numbers]}"),
-            console=console,
+            console=screen.console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not screen.has_bars(),
         )
         self.task = self.bar.add_task("", total=self._batches_in(len(run.history)), numbers="")
         log.info(WATCHED[run.config.data.validation])
@@ -86,7 +86,7 @@ class ConsoleLogger(Logger):
             "elapsed": duration(row["seconds"]),
             "left": duration(row["seconds"] * (1 - done) / done),
         }
-        log.info(self._line(cells))
+        log.info(self._line(cells), extra={"style": screen.GOOD if is_best else None})
         self.bar.reset(self.task, total=self._batches_in(row["epoch"]), numbers="")
         self.cost_told = True  # from here on the table tells it
 

@@ -50,6 +50,7 @@ class ConvNet(nn.Module):
         dropout: probability of dropping each of the flattened features.
         dense: widths of the hidden dense layers, each followed by `activation`, one of ACTIVATIONS.
         init: one of INITIALIZERS.
+        batch_norm_momentum: share of each batch in the running statistics.
 
     Raises ValueError for a value out of its range, and for more poolings than `image_size` allows.
     """
@@ -66,6 +67,7 @@ class ConvNet(nn.Module):
         init: str,
         num_classes: int,
         image_size: int,
+        batch_norm_momentum: float = 0.01,  # Keras's, whose momentum is 1 - 0.01
     ) -> None:
         super().__init__()
         side = image_size >> len(blocks)  # of the features, in pixels
@@ -75,6 +77,7 @@ class ConvNet(nn.Module):
             (all(count >= 1 for block in blocks for count in block), f"blocks={list(blocks)} hold a number below 1"),
             (width > 0, f"width={width} must be above 0"),
             (0 <= dropout < 1, f"dropout={dropout} must lie in [0, 1)"),
+            (0 < batch_norm_momentum <= 1, f"batch_norm_momentum={batch_norm_momentum} must lie in (0, 1]"),
             (all(units > 0 for units in dense), f"dense={list(dense)} must hold widths above 0"),
             (side > 0, f"{len(blocks)} poolings leave nothing of images of {image_size} pixels"),
             *((value in known, f"{name}={value} is not one of {', '.join(known)}") for name, value, known in named),
@@ -89,7 +92,7 @@ class ConvNet(nn.Module):
                 layers += [nn.Conv2d(channels, filters, kernel_size=3, padding=1), nn.ReLU()]
                 channels = filters
             if batch_norm:
-                layers.append(nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01))  # Keras's: its momentum is 1 - 0.01
+                layers.append(nn.BatchNorm2d(channels, eps=1e-3, momentum=batch_norm_momentum))  # Keras's eps
             layers.append(halve(2))
         self.features = nn.Sequential(*layers[:-1], LastPooling(pooling, side))
 

@@ -17,8 +17,7 @@ from src.errors import Interrupted, UserError, first_line, require
 from src.files import read_text, write_text
 from src.overrides import COMMAND, exact_command
 from src.processes import LIFELINE, python_path
-from src.result import Status
-from src.run_dir import RunDir
+from src.sweeps.job import folder_of, tell_problem
 
 JOBS_FILE = "submitted.json"  # in the folder of the sweep: the id of the job that trains each folder
 LOGS = ".submitit"  # in the folder of the sweep: what submitit keeps
@@ -165,10 +164,10 @@ class LocalQueue:
 def run_all(queue: Queue, jobs: Sequence[Sequence[str]], folder: Path, at_once: int) -> None:
     """Submits the overrides of each job, `at_once` of them at a time, and waits for all.
 
-    A job of an earlier start of the sweep that is still queued is not submitted again: it is waited for. Says how each
-    has ended.
+    A job of an earlier start of the sweep that is still queued is not submitted again: it is waited for. Names the jobs
+    that ended without a result.
     """
-    paths = [Path(overrides[0].partition("=")[2].strip("'")) for overrides in jobs]
+    paths = list(map(folder_of, jobs))
     known = read_ids(folder)
     active = queue.unfinished(list(known.values()))
     ids = {path: known[path.name] for path in paths if known.get(path.name) in active}
@@ -186,19 +185,11 @@ def run_all(queue: Queue, jobs: Sequence[Sequence[str]], folder: Path, at_once: 
             time.sleep(queue.poll_seconds)
             still = queue.unfinished(list(ids.values()))
             for path in [path for path, number in ids.items() if number not in still]:
-                tell_end(path, queue.problem(ids.pop(path)))
+                tell_problem(path, queue.problem(ids.pop(path)))
     except (KeyboardInterrupt, Interrupted):
         if queue.outlives_command:
             print("\nsubmitted jobs go on without this command; typed again, it waits for them", flush=True)
         raise
-
-
-def tell_end(path: Path, problem: str) -> None:
-    """One line for a job that has ended: the status of its run; the problem where the run does not know its end."""
-    result = RunDir(path).load_result()
-    has_ended = result.get("status") not in (Status.WAITING, Status.RUNNING)
-    reason = result.get("reason") if has_ended else problem
-    print(f"{path}: {result.get('status')}{f': {reason}' if reason else ''}", flush=True)
 
 
 def read_ids(folder: Path) -> dict[str, str]:

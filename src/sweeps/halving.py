@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from src.errors import require
 from src.result import Status
-from src.sweeps.sweep import Job, Sweep
+from src.sweeps.job import Job
+from src.sweeps.sweep import Sweep
 
 Candidate = Sequence[Job]  # one job for each of its seeds and folds
 

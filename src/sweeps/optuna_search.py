@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from hydra.core.override_parser.types import Override
 
-from src.analysis.sweep_table import search_lines
 from src.errors import UserError, require
 from src.result import Status
 from src.sweeps.grid import list_values
 from src.sweeps.halving import score
+from src.sweeps.job import Job
 from src.sweeps.random_search import require_interval
-from src.sweeps.sweep import Job, Sweep
+from src.sweeps.sweep import Sweep
 
 JOURNAL = "optuna.log"  # in the folder of the sweep: Optuna's record of all candidates
 ATTEMPTS = 100  # to draw a candidate that is not one of those before
@@ -133,7 +133,7 @@ def launch_search(
         rungs: epochs at which a candidate ends that is not among the best.
     """
     jobs: list[Job] = []
-    with sweep.table_at_end(jobs, search_lines):
+    with sweep.table_at_end(jobs):
         for first in itertools.count(0, at_once):
             while len(search.candidates) < min(first + at_once, n_candidates) and search.ask():
                 pass
@@ -148,20 +148,21 @@ def launch_search(
                     search.reject(trial.number)
                     raise
                 jobs += groups[trial.number]
-            _train(sweep, search, groups, rungs)
+            later = (n_candidates - first - len(batch)) * len(jobs) // (first + len(batch))
+            _train(sweep, search, groups, rungs, later)
 
 
-def _train(sweep: Sweep, search: Search, groups: dict[int, list[Job]], rungs: Sequence[int]) -> None:
-    """Trains the jobs of each trial, from rung to rung, and tells the results."""
+def _train(sweep: Sweep, search: Search, groups: dict[int, list[Job]], rungs: Sequence[int], later: int) -> None:
+    """Trains the jobs of each trial, from rung to rung, and tells the results; `later` jobs come after them."""
     alive = dict(groups)
     for epoch in rungs:
-        sweep.launch([job for jobs in alive.values() for job in jobs], pause_at=epoch)
+        sweep.launch([job for jobs in alive.values() for job in jobs], epoch, later)
         scores = {number: score(jobs, epoch, sweep.metric) for number, jobs in alive.items()}
         reached = {number: value for number, value in scores.items() if value is not None}
         for number, value in reached.items():
             search.report(number, epoch, value)
         alive = {number: alive[number] for number in reached if search.continues(number, epoch)}
-    sweep.launch([job for jobs in alive.values() for job in jobs])
+    sweep.launch([job for jobs in alive.values() for job in jobs], later=later)
     for number in groups:  # those that ended at a rung are told already
         search.tell(number, _result(groups[number], sweep.metric) if number in alive else None)
 

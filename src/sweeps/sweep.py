@@ -3,39 +3,34 @@
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from src.analysis.compare import DIRECTIONS, Comparison, compare
-from src.analysis.runs import RunRecord, differences, flatten, read_record
+from src.analysis.runs import differences, flatten
 from src.analysis.setting_curves import write_setting_curves
 from src.analysis.sweep_table import sweep_text, write_sweep
+from src.analysis.winner import choose_winner
 from src.config import RunConfig
 from src.errors import UserError, require, require_choice
-from src.overrides import exact_command, key_of, named_keys, quote_override, shell_override
+from src.overrides import exact_command, key_of, named_keys, shell_override
 from src.parsing import parse_config
 from src.result import Status, is_finished
 from src.run_dir import RunDir, find_run, relative
+from src.screen import DOUBTFUL, GOOD, say
+from src.sweeps.job import Job
+from src.sweeps.progress import SweepProgress
 
-CheckedJob = tuple[RunDir, RunConfig, Mapping[str, Any], list[str]]  # folder, settings, choices, overridden keys
+CheckedJob = tuple[Job, RunConfig, Mapping[str, Any]]  # with its settings and choices
 METRIC_NAME = re.compile(r"metrics\.(train|val|test)\.(loss|top1|top5|superclass|ece)")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of a sweep."""
-
-    run_dir: RunDir
-
-    def record(self) -> RunRecord:
-        return read_record(self.run_dir)
 
 
 class Sweep:
@@ -66,6 +61,8 @@ class Sweep:
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+        self.jobs: list[Job] = []
+        self.progress = SweepProgress(metric, direction, one_by_one=isinstance(self.launcher, BasicLauncher))
 
     def prepare(
         self,
@@ -83,10 +80,11 @@ class Sweep:
 
     def create(self, checked: Sequence[CheckedJob], swept: Sequence[str]) -> list[Job]:
         """The jobs, each with its config in its folder."""
-        for run_dir, config, choices, overridden in checked:
-            if not run_dir.config_file.exists():
-                run_dir.create(config, choices, overridden, named_keys(swept))
-        return [Job(run_dir) for run_dir, *_ in checked]
+        for job, config, choices in checked:
+            if not job.run_dir.config_file.exists():
+                job.run_dir.create(config, choices, named_keys(job.overrides), named_keys(swept))
+        self.jobs += [job for job, *_ in checked]
+        return [job for job, *_ in checked]
 
     def check(
         self,
@@ -107,54 +105,77 @@ class Sweep:
             check(config)
             run_dir = RunDir(self.folder / folder_name(number, overrides, swept))
             require_same(run_dir, config)
-            prepared.append((run_dir, config, choices, named_keys(overrides)))
+            prepared.append((Job(run_dir, tuple(overrides), tuple(swept), config.trainer.epochs), config, choices))
         return prepared
 
-    def launch(self, jobs: Sequence[Job], pause_at: int | None = None) -> None:
-        """Trains the jobs to their end, or to the end of epoch `pause_at`, each by resuming its folder."""
-        batch = []
-        for path, record in ((job.run_dir.path, job.record()) for job in jobs):
+    def launch(self, jobs: Sequence[Job], pause_at: int | None = None, later: int = 0) -> None:
+        """Trains the jobs to their end, or to the end of epoch `pause_at`, each by resuming its folder.
+
+        `later` is the number of jobs that will come after these.
+        """
+        todo = []
+        for job in jobs:
+            path, record = job.run_dir.path, job.record()
             if record.status == Status.UNREADABLE:
                 print(f"error: {record.reason}", file=sys.stderr, flush=True)
                 continue
             if is_finished(record.result, pause_at):
                 print(f"{path} is {record.status}; there is nothing left to do.", flush=True)
                 continue
-            overrides = [quote_override("resume", path), quote_override("hydra.sweep.dir", self.folder)]
-            # trusted: `prepare` found the folder's config equal to that of the command line
-            overrides += [quote_override("hydra.sweep.subdir", path.name), "trust=true"]
-            batch.append([*overrides, *([f"pause_at={pause_at}"] if pause_at else [])])
-        size = self.max_batch_size or max(1, len(batch))
-        for first in range(0, len(batch), size):
-            self.launcher.launch(batch[first : first + size], initial_job_idx=first)
+            todo.append(job)
+        others = [job for job in self.jobs if job not in todo]
+        with self.progress.launching(todo, others, later, pause_at):
+            size = 1 if self.progress.one_by_one else self.max_batch_size or max(1, len(todo))
+            for first in range(0, len(todo), size):
+                batch = todo[first : first + size]
+                if self.progress.one_by_one:
+                    self.progress.tell_start(batch[0])
+                self.launcher.launch([job.resume_overrides(pause_at) for job in batch], initial_job_idx=first)
+                self.progress.refresh(tell=True)
 
     @contextmanager
-    def table_at_end(self, jobs: Sequence[Job], footer: Callable[[Comparison], str] | None = None) -> Iterator[None]:
+    def table_at_end(self, jobs: Sequence[Job]) -> Iterator[None]:
         """Writes the table, however the jobs end. Raises UserError where one is not completed."""
         try:
             yield
         except BaseException:
-            self._write_table(jobs, footer, cut_short=True)
+            comparison = self._write_table(jobs)
+            self._tell_winner(comparison, jobs)
+            self._tell_how_to_continue()
             raise
-        unfinished = self._write_table(jobs, footer)
+        comparison = self._write_table(jobs)
+        unfinished = len(comparison.unfinished) + len(comparison.unreadable)
+        if unfinished:
+            self._tell_how_to_continue()
+        self._tell_winner(comparison, jobs)
         require(not unfinished, f"{unfinished} of {len(jobs)} jobs are not completed")
 
-    def _write_table(
-        self, jobs: Sequence[Job], footer: Callable[[Comparison], str] | None, cut_short: bool = False
-    ) -> int:
-        """Prints and writes the table; the number of jobs that are not completed."""
+    def _write_table(self, jobs: Sequence[Job]) -> Comparison:
+        """Prints and writes the table, and its pictures."""
+        from src.analysis.search_picture import PICTURE, write_search_picture  # imports torch
+
         comparison = compare([job.record() for job in jobs], self.metric, self.direction)
         write_sweep(comparison, self.folder)
         write_setting_curves(comparison, self.folder)
-        print(f"\n{sweep_text(comparison)}\n\nthe table is in {self.folder}/sweep.md and sweep.csv", flush=True)
-        if footer:
-            print(f"\n{footer(comparison)}", flush=True)
-        unfinished = len(comparison.unfinished) + len(comparison.unreadable)
-        if unfinished or cut_short:
-            typed = [text for text in shlex.split(exact_command()) if not text.startswith("hydra.sweep.dir=")]
-            again = f"{shlex.join(typed)} {shell_override('hydra.sweep.dir', self.folder)}"
-            print(f"to continue with what is not completed:\n  {again}", flush=True)
-        return unfinished
+        write_search_picture(comparison, self.folder)
+        files = f"{self.folder}/sweep.md and sweep.csv"
+        drawn = f", a picture in {PICTURE}" if (self.folder / PICTURE).exists() else ""
+        print(f"\n{sweep_text(comparison)}\n\nthe table is in {files}{drawn}", flush=True)
+        return comparison
+
+    def _tell_winner(self, comparison: Comparison, jobs: Sequence[Job]) -> None:
+        """The best setting, whether its lead is noise, and the command that trains it."""
+        winner = choose_winner(comparison)
+        if winner is None:
+            return
+        (best,) = (job for job in jobs if job.run_dir == winner.row.records[0].run_dir)
+        say(f"\n{textwrap.fill(winner.text, 80, break_on_hyphens=False)}", GOOD if winner.is_clear else DOUBTFUL)
+        say(f"\nto train it:\n  {best.train_command()}")
+
+    def _tell_how_to_continue(self) -> None:
+        typed = [text for text in shlex.split(exact_command()) if not text.startswith("hydra.sweep.dir=")]
+        again = f"{shlex.join(typed)} {shell_override('hydra.sweep.dir', self.folder)}"
+        print(f"to continue with what is not completed:\n  {again}", flush=True)
 
     def _parse(self, composed: DictConfig, overrides: Sequence[str]) -> RunConfig:
         """The checked settings of one job."""

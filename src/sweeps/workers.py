@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from src.errors import Interrupted
 from src.overrides import COMMAND, exact_command
 from src.processes import LIFELINE, num_cpus, python_path
+from src.sweeps.job import folder_of, tell_problem
 
 
 def is_job() -> bool:
@@ -85,12 +86,9 @@ class ProcessPool:
             process.send_signal(self.signals[0])
         _, errors = process.communicate()
         self.running.remove(process)
-        name = overrides[0].partition("=")[2]
         if process.returncode and not self.signals:
             last = errors.strip().splitlines()[-1] if errors.strip() else f"ended with code {process.returncode}"
-            print(f"{name}: {last}", file=sys.stderr, flush=True)
-        elif not process.returncode:
-            print(f"{name}: done", flush=True)
+            tell_problem(folder_of(overrides), last)
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
         self.signals.append(number)

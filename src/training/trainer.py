@@ -20,6 +20,7 @@ from src.run_dir import RunDir
 from src.training.averaging import build_average, refresh_average, update_average
 from src.training.build import build_loader, build_loss, build_optimizer, build_scheduler
 from src.training.captured_step import CapturedStep, can_capture
+from src.training.chance import warn_of_chance
 from src.training.checkpoint import save_progress
 from src.training.clock import Clock
 from src.training.divergence import divergence, finite_loss, require_finite
@@ -108,6 +109,7 @@ class Trainer:
             is_best = self.end_epoch(self.validate())
             # before the saves: after a crash in between, resume logs this epoch again
             notify(self.loggers, "on_epoch_end", self.state.history, is_best)
+            warn_of_chance(self)
             if is_best:
                 self.save("best")
             if is_best or self.clock.save_pays:  # the last is never older than the best

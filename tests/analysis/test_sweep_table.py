@@ -4,7 +4,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.analysis.compare import compare
 from src.analysis.document import to_markdown
-from src.analysis.sweep_table import search_lines, sweep_blocks, sweep_csv, sweep_text, write_sweep
+from src.analysis.sweep_table import sweep_blocks, sweep_csv, sweep_text, write_sweep
 
 RUNGS = {"1": {"metrics": None}}
 
@@ -104,9 +104,10 @@ def test_halving_states_its_cost(recorded):
     assert "rung 1, epoch 1" in text
 
 
-def test_a_search_ends_in_the_best_line_and_one_per_candidate(recorded):
-    lines = search_lines(two_settings(recorded)).splitlines()
-    assert lines == ["best: 0.410000 (0.010000) with optimizer=adam", "", "0.410000 (0.010000) with optimizer=adam"]
+def test_a_spread_has_columns_only_where_a_setting_is_repeated(recorded):
+    once = sweep_text(compare([recorded(f"optimizer={name}", val=0.4) for name in ("adam", "sgd")]))
+    assert once.splitlines()[0].split() == ["optimizer", "val", "top1", "n", "epochs", "time", "status"]
+    assert once.splitlines()[2].split()[:5] == ["adam", "40.00", "%", "1", "0"]
 
 
 def test_numbers_that_are_no_fractions_are_not_in_percent(recorded):

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from src import screen
 from src.loggers import console as console_module
 from src.loggers.console import WIDTHS, ConsoleLogger, columns_that_fit
 from src.training.messages import log_messages
@@ -21,8 +22,8 @@ def clock(monkeypatch):
 def use_console(monkeypatch, **options) -> StringIO:
     """What is printed on a console with these options."""
     out = StringIO()
-    console = Console(file=out, highlight=False, markup=False, soft_wrap=True, **options)
-    monkeypatch.setattr(console_module, "console", console)
+    out.isatty = lambda: "width" in options  # a pipe has none
+    monkeypatch.setattr(screen, "console", Console(file=out, highlight=False, markup=False, soft_wrap=True, **options))
     return out
 
 
@@ -197,3 +198,16 @@ def test_piped_output_has_no_bar(piped, started):
     logger.on_log(0, 3, loss=4.0, top1=0.1)
     logger.close()
     assert "acc" not in piped.getvalue()
+
+
+def test_the_best_epoch_is_green_on_a_terminal_alone(monkeypatch, started):
+    out = use_console(monkeypatch, force_terminal=True, width=80, legacy_windows=False, color_system="standard")
+    run, logger = started("trainer.epochs=2"), ConsoleLogger()
+    with log_messages(run.run_dir, on_terminal=True):
+        logger.on_run_start(run)
+        for epoch, is_best in ((1, True), (2, False)):
+            logger.on_epoch_end([row(epoch)], is_best)
+        logger.close()
+    first, second = (line for line in out.getvalue().splitlines() if "20.00 %" in line)
+    assert first.startswith("\x1b[2K\x1b[32m     1/2*") and "\x1b[32m" not in second
+    assert "\x1b" not in run.run_dir.log_file.read_text()

@@ -37,11 +37,11 @@ class FakeSweep:
         self.jobs, self.trained = [], []
 
     @contextmanager
-    def table_at_end(self, jobs, footer):
+    def table_at_end(self, jobs):
         yield
         self.jobs = list(jobs)
 
-    def launch(self, jobs, pause_at=None):
+    def launch(self, jobs, pause_at=None, later=0):
         for job in jobs:
             if len(self.trained) >= self.killed_after:
                 raise KeyboardInterrupt

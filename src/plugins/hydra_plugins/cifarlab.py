@@ -17,17 +17,17 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from src.analysis.runs import REPLICATES
-from src.analysis.sweep_table import search_lines
 from src.config import RunConfig
 from src.errors import require
 from src.processes import num_cpus
 from src.sweeps.cluster import LocalQueue, SlurmQueue, run_all, submitit_of
 from src.sweeps.grid import list_values, parse_overrides, product
 from src.sweeps.halving import check_rungs, launch_halving
+from src.sweeps.job import Job
 from src.sweeps.optuna_search import JOURNAL, Search, launch_search
 from src.sweeps.random_search import draw_candidates
 from src.sweeps.ray_queue import RayQueue, import_ray
-from src.sweeps.sweep import Job, Sweep, folder_name, require_own_folder
+from src.sweeps.sweep import Sweep, folder_name, require_own_folder
 from src.sweeps.workers import ProcessPool
 from src.torchrun import is_launched
 
@@ -111,7 +111,7 @@ class RandomSearch(Sweeper):
         self.announce(len(candidates), len(self.repetitions))
         each = len(self.repetitions)
         groups = [jobs[first : first + each] for first in range(0, len(jobs), each)]
-        with self.work.table_at_end(jobs, search_lines):
+        with self.work.table_at_end(jobs):
             launch_halving(self.work, groups, self.rungs, self.eta)
 
     def check_rungs(self, config: RunConfig) -> None:
