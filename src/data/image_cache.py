@@ -16,11 +16,11 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from src import screen
 from src.data.decoding import EncodedImages, decode
 from src.errors import require
 from src.formatting import duration, printable
 from src.lock import hold_lock
-from src.loggers.console import console
 from src.tensor_file import load_tensors, save_tensors
 
 log = logging.getLogger("cifarlab")
@@ -100,7 +100,7 @@ class ImageCache:
         chunks = decode(self.encoded, missing, self.size, self.fit)
         columns = TextColumn("reading images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         try:
-            with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            with Progress(*columns, console=screen.console, transient=True, disable=not screen.has_bars()) as bar:
                 task = bar.add_task("", total=len(missing))
                 for chunk in chunks:
                     self.images[chunk.indices] = chunk.images
