@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
@@ -125,6 +126,8 @@ class Sweep:
             overrides += [quote_override("hydra.sweep.subdir", path.name), "trust=true"]
             batch.append([*overrides, *([f"pause_at={pause_at}"] if pause_at else [])])
         size = self.max_batch_size or max(1, len(batch))
+        if isinstance(self.launcher, BasicLauncher):
+            size = 1  # it would hold the configs of all jobs of a call until the last has ended
         for first in range(0, len(batch), size):
             self.launcher.launch(batch[first : first + size], initial_job_idx=first)
 
