@@ -35,10 +35,11 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
     The exit code is 0, 1 after a mistake or a failure in any job, 128 + the signal's number after an interruption.
     """
     failures: list[str] = []
-    tasks: list[DictConfig] = []
+    composed = False
 
     def job(config: DictConfig) -> None:
-        tasks.append(config)
+        nonlocal composed
+        composed = True
         try:
             task(config)
         except (UserError, OSError, HydraException, OmegaConfBaseException) as error:
@@ -63,7 +64,7 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
-        if tasks or wants_traceback:
+        if composed or wants_traceback:
             raise
         reason = (
             f"{type(error).__name__}: {first_line(error).rstrip('.')}"  # of Hydra, for settings that it cannot take

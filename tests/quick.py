@@ -1,7 +1,12 @@
 """Runs that cost next to nothing, for tests of what happens around them: tiny images, a tiny network, no pictures."""
 
+import gc
+import json
+import logging
+import multiprocessing
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 from hydra._internal.hydra import Hydra
+from matplotlib import pyplot
 
 from src.data.dataset import Classes, ImageDataset, LabeledImages
 from src.data.rng import make_generator
+from src.loggers.logger import Logger, RunStart
 from tests.conftest import process_environment
 
 # 200 training images (150 after the holdout), 100 test images, 10 classes; a network of 5,000 parameters.
@@ -43,6 +50,23 @@ def draw_images(train_images: int, test_images: int, image_size: int, seed: int)
 
     classes = Classes.from_groups({"low": list("abcde"), "high": list("fghij")})
     return ImageDataset(draw(train_images), draw(test_images), classes)
+
+
+class ResourceLogger(Logger):
+    """Writes resources.json to the run's folder: what this process holds at the start of the run."""
+
+    def on_run_start(self, run: RunStart) -> None:
+        gc.collect()
+        loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+        held = {
+            "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+            "threads": threading.active_count(),
+            "children": len(multiprocessing.active_children()),
+            "log handlers": sum(len(getattr(logger, "handlers", [])) for logger in loggers),
+            "figures of pyplot": len(pyplot.get_fignums()),
+            "objects": len(gc.get_objects()),
+        }
+        (run.run_dir.path / "resources.json").write_text(json.dumps(held))
 
 
 FIND_MODE = Hydra.get_mode

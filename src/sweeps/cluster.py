@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -21,6 +22,7 @@ from src.sweeps.job import folder_of, tell_problem
 
 JOBS_FILE = "submitted.json"  # in the folder of the sweep: the id of the job that trains each folder
 LOGS = ".submitit"  # in the folder of the sweep: what submitit keeps
+LAST_ARRAY = "last_array.txt"  # there: the name of the array that was submitted last
 
 
 class TrainJob:
@@ -89,7 +91,7 @@ class SlurmQueue:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], max_num_timeout: int) -> None:
         require_slurm()
-        self.logs = folder / LOGS
+        self.folder, self.logs, self.job_name = folder, folder / LOGS, settings.get("job_name", "cifarlab")
         given = {name: value for name, value in settings.items() if value is not None}
         # srun does not take the number of CPUs from sbatch
         setup = [f"export PYTHONPATH={shlex.quote(python_path())}", "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK"]
@@ -101,6 +103,11 @@ class SlurmQueue:
 
     def submit(self, jobs: Sequence[TrainJob]) -> list[str]:
         """As one array. Raises UserError where SLURM refuses it."""
+        self._withdraw_unrecorded()
+        name = f"{self.job_name}-{secrets.token_hex(4)}"
+        self.logs.mkdir(parents=True, exist_ok=True)
+        write_text(self.logs / LAST_ARRAY, name)
+        self.executor.update_parameters(job_name=name)
         try:
             with self.executor.batch():
                 submitted = [self.executor.submit(job) for job in jobs]
@@ -114,12 +121,25 @@ class SlurmQueue:
 
     def unfinished(self, ids: Sequence[str]) -> set[str]:
         """By squeue, which needs no accounting; all of them while the controller does not answer."""
-        command = ["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i %T"]
+        rows = self._list_jobs()
+        return set(ids) if rows is None else rows & set(ids)
+
+    def _list_jobs(self, *options: str) -> set[str] | None:
+        """The ids of this user's jobs that wait or run; None while the controller does not answer."""
+        command = ["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i %T", *options]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            return set(ids)
+            return None
         rows = [line.split() for line in done.stdout.splitlines()]
-        return {row[0] for row in rows if row[1] not in ENDED} & set(ids)
+        return {row[0] for row in rows if row[1] not in ENDED}
+
+    def _withdraw_unrecorded(self) -> None:
+        """Cancels the last array if the command was killed before it wrote the ids: the jobs may lack their files."""
+        if not (file := self.logs / LAST_ARRAY).exists():
+            return
+        queued = self._list_jobs("--name", read_text(file)) or set()
+        if queued - set(read_ids(self.folder).values()):
+            subprocess.run(["scancel", "--name", read_text(file)], capture_output=True)
 
 
 ENDED = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")

@@ -18,6 +18,7 @@ from src.sweeps.random_search import require_interval
 from src.sweeps.sweep import Sweep
 
 JOURNAL = "optuna.log"  # in the folder of the sweep: Optuna's record of all candidates
+AGAIN = "again"  # marks a trial in place of one that failed before
 ATTEMPTS = 100  # to draw a candidate that is not one of those before
 
 
@@ -56,16 +57,17 @@ class Search:
 
     @property
     def candidates(self) -> list[tuple[Any, tuple[str, ...]]]:
-        """All trials with their overrides, in the order in which they were drawn."""
+        """The overrides of each, in the order in which they were drawn, with its last trial."""
         trials = [trial for trial in self.study.get_trials(deepcopy=False) if trial.user_attrs.get("overrides")]
-        return [(trial, tuple(trial.user_attrs["overrides"])) for trial in trials]
+        last = {tuple(trial.user_attrs["overrides"]): trial for trial in trials}
+        return [(trial, overrides) for overrides, trial in last.items()]
 
     def ask(self) -> bool:
         """Draws a new candidate; False where the space seems to hold no more."""
         before = {overrides for _, overrides in self.candidates}
         distributions = {override.get_key_element(): self._distribution(override) for override in self.space}
         for _ in range(ATTEMPTS):
-            number = len(self.study.get_trials(deepcopy=False))
+            number = sum(AGAIN not in trial.user_attrs for trial in self.study.get_trials(deepcopy=False))
             seed = int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
             self.study.sampler = self.optuna.samplers.TPESampler(seed=seed)
             trial = self.study.ask(distributions)
@@ -75,6 +77,19 @@ class Search:
                 return True
             self.study.tell(trial, state=self.states.FAIL)
         return False
+
+    def reopen(self, trial: Any) -> int:
+        """The number of a trial that is trained on; of a new one in place of one that failed at an earlier start."""
+        if trial.state != self.states.FAIL:
+            return trial.number
+        again = self.optuna.trial.create_trial(
+            state=self.states.RUNNING,
+            params=trial.params,
+            distributions=trial.distributions,
+            user_attrs={**trial.user_attrs, AGAIN: True},
+        )
+        self.study.add_trial(again)
+        return len(self.study.get_trials(deepcopy=False)) - 1
 
     def reject(self, number: int) -> None:
         """Trial `number` is no valid run: it is no candidate."""
@@ -92,7 +107,8 @@ class Search:
         if trial.state.is_finished():
             return trial.state == self.states.COMPLETE
         sign = 1 if self.study.direction.name == "MAXIMIZE" else -1
-        values = [sign * t.intermediate_values[epoch] for t in self.study.trials if epoch in t.intermediate_values]
+        trials = [trial for trial, _ in self.candidates]
+        values = [sign * t.intermediate_values[epoch] for t in trials if epoch in t.intermediate_values]
         better = sum(value > sign * trial.intermediate_values[epoch] for value in values)
         if len(values) <= self.eta or better < len(values) / self.eta:
             return True
@@ -142,12 +158,13 @@ def launch_search(
                 return
             groups = {}
             for trial, overrides in batch:
+                number = search.reopen(trial)
                 try:
-                    groups[trial.number] = jobs_of(overrides, len(jobs))
+                    groups[number] = jobs_of(overrides, len(jobs))
                 except UserError:
-                    search.reject(trial.number)
+                    search.reject(number)
                     raise
-                jobs += groups[trial.number]
+                jobs += groups[number]
             later = (n_candidates - first - len(batch)) * len(jobs) // (first + len(batch))
             _train(sweep, search, groups, rungs, later)
 

@@ -2,10 +2,10 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from src.errors import UserError, first_line
+from src.errors import UserError, first_line, require
 from src.processes import python_path
 from src.sweeps.cluster import TrainJob
 
@@ -42,11 +42,11 @@ class RayQueue:
                 f"hydra.launcher.address={address}: no Ray cluster answers ({first_line(error).rstrip('.')}); one that "
                 "wants a token needs RAY_AUTH_MODE=token."
             ) from error
-        total = self.ray.cluster_resources()
-        for name, wanted in (("CPU", num_cpus), ("GPU", num_gpus)):
-            if wanted > total.get(name, 0):
-                found = f"{total.get(name, 0):g} {name}s"
-                raise UserError(f"hydra.launcher.num_{name.lower()}s={wanted:g}, but Ray finds {found}; lower it.")
+        wanted = {"CPU": num_cpus, "GPU": num_gpus}
+        if not any(fits(node, wanted) for node in self.ray.nodes()):
+            asked = f"hydra.launcher.num_cpus={num_cpus:g} and num_gpus={num_gpus:g}"
+            require(address is not None, f"{asked} are more than this machine has; lower them, or name a cluster")
+            print(f"no node of the cluster has {asked}: the jobs wait until one joins; Ctrl-C ends that", flush=True)
         options = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_retries": -1}
         self.train = self.ray.remote(**options)(run_job)
         self.tasks: dict[str, Any] = {}
@@ -75,6 +75,11 @@ class RayQueue:
     def close(self) -> None:
         """Leaves the cluster, or ends the one of this machine."""
         self.ray.shutdown()
+
+
+def fits(node: Mapping[str, Any], wanted: Mapping[str, float]) -> bool:
+    """Whether a node, as ray.nodes() describes it, could run a job that wants so many of each resource."""
+    return node["Alive"] and all(number <= node["Resources"].get(name, 0) for name, number in wanted.items())
 
 
 def require_reachable(address: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.tables import table_by
 from tests.conftest import SMALL, process_environment
 
 pytestmark = [
@@ -106,6 +107,23 @@ def test_after_its_terminal_is_gone_the_same_command_waits_for_the_same_array(sw
     assert done.returncode == 0 and "completed" in done.stdout
 
 
+def test_an_array_of_a_command_that_was_killed_while_it_submitted_is_replaced(sweep, tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sbatch").write_text(f'#!/bin/sh\n{shutil.which("sbatch")} "$@" > sbatch.txt; kill -9 $PPID\n')
+    (tmp_path / "bin" / "sbatch").chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+        run = sweep("seed=0,1")
+        output, _ = run.communicate(timeout=300)
+    assert run.returncode == -signal.SIGKILL and "Submitted batch job" in (tmp_path / "sbatch.txt").read_text(), output
+    output, _ = sweep("seed=0,1").communicate(timeout=300)
+    assert re.search(r" 2 +100 .*completed", output), output
+    first = re.search(r"\d+", (tmp_path / "sbatch.txt").read_text())[0]
+    assert f"{first}_0" not in output
+    states = dict(line.split() for line in slurm("squeue", "-h", "--states", "all", "--format", "%F %T").splitlines())
+    assert states[first] == "CANCELLED"
+
+
 def test_a_killed_controller_is_waited_for(cluster, sweep, tmp_path):
     run = sweep("seed=0,1")
     await_that(lambda: has_trained(tmp_path / "sweep" / "0_seed-0"))
@@ -128,28 +146,14 @@ def test_a_cancelled_job_is_saved_and_continues_with_the_same_command(sweep, tmp
 
 def test_a_time_limit_that_is_too_short_is_several_turns(sweep, tmp_path):
     run = sweep("seed=0", "trainer.epochs=5000", "hydra.launcher.time=2", "hydra.launcher.signal_delay_s=20")
-    log = tmp_path / "sweep" / "0_seed-0" / "train.log"
+    log = tmp_path / "sweep" / "0" / "train.log"  # a setting with one value does not name the folder
     await_that(lambda: log.exists() and "continuing after epoch" in log.read_text(), 400)
     slurm("scancel", "--user", "root")
     run.communicate(timeout=120)
 
 
-def test_the_same_sweep_by_four_launchers_gives_one_table(cluster, tmp_path):
-    tables = []
-    for launcher in ("basic", "joblib", "submitit_local", "slurm"):
-        command = [sys.executable, "-m", "src.train", "--multirun", *SMALL, "seed=0,1", "optimizer=adam,sgd"]
-        command += [
-            f"hydra.sweep.dir={launcher}",
-            f"hydra/launcher={launcher}",
-            *(LAUNCHER[1:] * (launcher == "slurm")),
-        ]
-        done = subprocess.run(command, cwd=tmp_path, env=process_environment(), capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        lines = (tmp_path / launcher / "sweep.csv").read_text().replace(launcher, "").splitlines()
-        header = lines[0].split(",")
-        timed = [number for number, name in enumerate(header) if "second" in name or "time" in name]
-        tables.append([[c for n, c in enumerate(line.split(",")) if n not in timed] for line in lines])
-    assert tables[0] == tables[1] == tables[2] == tables[3]
+def test_a_sweep_by_slurm_gives_the_table_of_one_without(cluster, tmp_path):
+    assert table_by("slurm", tmp_path, *LAUNCHER[1:]) == table_by("basic", tmp_path)
 
 
 def test_a_misspelled_setting_of_the_launcher_is_one_sentence(sweep):

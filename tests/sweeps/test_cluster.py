@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,17 @@ from pathlib import Path
 import pytest
 
 from src.errors import Interrupted, UserError
-from src.sweeps.cluster import JOBS_FILE, LOGS, LocalQueue, SlurmQueue, TrainJob, environment, require_slurm, run_all
+from src.sweeps.cluster import (
+    JOBS_FILE,
+    LOGS,
+    LocalQueue,
+    SlurmQueue,
+    TrainJob,
+    environment,
+    require_slurm,
+    run_all,
+    write_ids,
+)
 from tests.conftest import SMALL, create_in, process_environment
 
 pytest.importorskip("submitit")
@@ -115,22 +126,50 @@ def test_before_a_time_limit_the_training_saves_and_the_job_goes_on(tmp_path, mo
     assert (tmp_path / "saved").exists() and continued[0].function.overrides == ["seed=0"]
 
 
-def test_squeue_tells_what_is_unfinished_and_silence_means_all(tmp_path, monkeypatch):
-    (tmp_path / "squeue").write_text("#!/bin/sh\n[ -e down ] && exit 1\necho '5_0 RUNNING'\necho '5_1 COMPLETED'\n")
-    (tmp_path / "srun").write_text("#!/bin/sh\n")
-    (tmp_path / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: x' >&2\nexit 1\n")
-    for name in ("squeue", "srun", "sbatch"):
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """slurm("squeue", "echo '5_0 RUNNING'") -> SLURM's command squeue does that."""
+
+    def write(name, script):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
+
+    for name in ("srun", "squeue", "sbatch", "scancel"):
+        write(name, "")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
+    return write
+
+
+def test_squeue_tells_what_is_unfinished_and_silence_means_all(slurm, tmp_path):
     queue = SlurmQueue(tmp_path, {"time": 5, "partition": None, "array_parallelism": 2}, 3)
+    slurm("squeue", "echo '5_0 RUNNING'\necho '5_1 COMPLETED'")
     assert queue.unfinished(["5_0", "5_1", "5_2"]) == {"5_0"}
-    (tmp_path / "down").touch()
+    slurm("squeue", "exit 1")
     assert queue.unfinished(["5_0", "5_1"]) == {"5_0", "5_1"}
+
+
+def test_what_slurm_refuses_is_one_sentence(slurm, tmp_path):
+    slurm("sbatch", "echo 'sbatch: error: invalid partition specified: x' >&2\nexit 1")
     with pytest.raises(UserError, match=r"SLURM refuses the jobs: .*invalid partition"):
-        queue.submit([TrainJob([], "typed")] * 2)
+        SlurmQueue(tmp_path, {"time": 5}, 3).submit([TrainJob([], "typed")] * 2)
     with pytest.raises(UserError, match=r"hydra/launcher=slurm: .*partion"):
         SlurmQueue(tmp_path, {"partion": "low"}, 3)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_an_array_whose_ids_were_not_written_is_cancelled_before_the_next(slurm, tmp_path, recorded):
+    slurm("sbatch", "grep -o 'job-name=.*' $1 >> calls\necho Submitted batch job 8")
+    slurm("squeue", "echo '8_0 RUNNING'\necho '8_1 PENDING'")
+    slurm("scancel", "echo $@ >> calls")
+    for _ in range(2):  # as many starts of the command
+        ids = SlurmQueue(tmp_path, {"time": 5}, 3).submit([TrainJob([], "typed")] * 2)
+        if recorded:
+            write_ids(tmp_path, dict(zip("ab", ids, strict=True)))
+    calls = (tmp_path / "calls").read_text()
+    first = re.match(r"job-name=(cifarlab-[0-9a-f]{8})\n", calls)[1]
+    assert ids == ["8_0", "8_1"] and calls.count("job-name=") == 2 and calls.count(f"job-name={first}") == 1
+    assert (f"--name {first}" in calls) is not recorded
 
 
 def test_without_slurm_its_launcher_is_refused(monkeypatch):

@@ -130,6 +130,18 @@ def test_a_failed_run_is_no_result_and_the_search_goes_on(tmp_path, rungs):
     assert states == {"FAIL"} and "optimizer=sgd" in study.best_trial.user_attrs["overrides"]
 
 
+@pytest.mark.parametrize("rungs", [(), (2,)])
+def test_a_failed_run_that_is_completed_by_the_same_command_is_a_result(tmp_path, rungs):
+    first = run(tmp_path, lambda overrides, epoch: None, 4, rungs=rungs)
+    again = run(tmp_path, near_a_hundredth, 4, rungs=rungs)
+    search = Search(tmp_path, OverridesParser.create().parse_overrides(list(SPACE)), 0, METRIC, "maximize", 3)
+    assert [job.overrides for job in again.jobs] == [job.overrides for job in first.jobs]
+    told = {overrides: trial.value for trial, overrides in search.candidates}
+    assert told == {job.overrides[:-1]: near_a_hundredth(job.overrides) for job in first.jobs}
+    more = run(tmp_path, near_a_hundredth, 5, rungs=rungs)
+    assert len({job.overrides for job in more.jobs}) == 5 and more.jobs[0].overrides == first.jobs[0].overrides
+
+
 def test_neighbouring_seeds_draw_different_candidates(tmp_path):
     first, second = (
         {job.overrides for job in run(tmp_path / str(seed), near_a_hundredth, 8, seed=seed).jobs} for seed in (0, 1)

@@ -85,6 +85,32 @@ def test_the_runs_of_a_killed_node_continue_on_another(cluster, tmp_path):
     assert any("continuing after epoch" in (folder / "train.log").read_text() for folder in folders)
 
 
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        ({"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, True),
+        ({"Alive": True, "Resources": {"CPU": 4.0}}, False),
+        ({"Alive": True, "Resources": {"CPU": 1.0, "GPU": 1.0}}, False),
+        ({"Alive": False, "Resources": {"CPU": 4.0, "GPU": 1.0}}, False),
+    ],
+)
+def test_a_job_fits_a_node_that_lives_and_has_all_it_wants(node, expected):
+    assert ray_queue.fits(node, {"CPU": 2, "GPU": 1}) is expected
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_job_too_large_for_every_node_is_one_sentence(cluster, tmp_path):
+    """The cluster's two nodes have one CPU each."""
+    local, _ = sweep(tmp_path, *SMALL, "seed=0,1", "hydra.launcher.num_cpus=1000").communicate(timeout=200)
+    assert re.search(r"^error: hydra.launcher.num_cpus=1000 .* more than this machine has; lower them", local, re.M)
+    address = f"hydra.launcher.address={cluster[0]}"
+    run = sweep(tmp_path, *SMALL, "seed=0,1", "hydra.launcher.num_cpus=2", address)
+    assert any("no node of the cluster has hydra.launcher.num_cpus=2" in line for line in run.stdout)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(timeout=100) == 130
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
 def test_an_address_without_a_cluster_is_one_sentence(address):
     with pytest.raises(UserError, match=f"hydra.launcher.address={address}: no Ray cluster answers there"):

@@ -203,6 +203,18 @@ def test_experiments_of_a_folder_are_swept(command, tmp_path, launched):
     assert result["choices"]["experiment"] == "course2021/deep_two_dense"
 
 
+@pytest.mark.slow
+def test_the_sixth_job_finds_the_process_as_the_third_did(command_process, tmp_path):
+    own = [text for text in QUICK if text != "~logger.tensorboard"]
+    own += ["+logger.resources._target_=tests.quick.ResourceLogger", "seed=0,1,2,3,4,5", "hydra.sweep.dir=sweep"]
+    done = command_process("train", "--multirun", *own, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    held = [json.loads((tmp_path / f"sweep/{n}_seed-{n}/resources.json").read_text()) for n in (2, 3, 5)]
+    objects = [each.pop("objects") for each in held]
+    assert max(objects) - min(objects) < 100 < objects[0]  # the configs of one job would be a thousand
+    assert held[0] == held[1] == held[2]
+
+
 AUGMENTATIONS = [
     (("augmentation=none,affine",), [(True, "Augmentation", "none"), (True, "Affine", "affine")]),
     (("data.augment=false,true",), [(False, "Affine", "off"), (True, "Affine", "affine")]),
