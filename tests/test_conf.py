@@ -306,10 +306,14 @@ def test_loggers_can_be_left_out_and_added():
     assert list(composed("~logger.tensorboard").logger) == ["console", "history_csv"]
     assert "mine" in composed("+logger.mine._target_=my_package.MyLogger").logger
     assert list(composed("logger=quiet").logger) == ["tensorboard", "history_csv"]
+    for name in ("wandb", "mlflow"):
+        assert list(composed(f"logger={name}").logger) == [name, "console", "tensorboard", "history_csv"]
 
 
-@pytest.mark.parametrize("name", ["default", "quiet"])
+@pytest.mark.parametrize("name", choices("logger"))
 def test_loggers_build(name):
+    if name in ("wandb", "mlflow"):
+        pytest.importorskip(name)
     for key, node in config_of(f"logger={name}").logger.items():
         build(node, f"logger.{key}")
 
