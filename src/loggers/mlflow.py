@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
@@ -62,10 +63,10 @@ class MlflowLogger(Logger):
             self.logged = max((point.step for point in self.client.get_metric_history(self.run_id, "lr")), default=0)
         except MlflowException as error:
             raise UserError(
-                f"logger=mlflow cannot start with {uri} ({first_line(error).rstrip('.')}); set MLFLOW_TRACKING_URI to "
+                f"logger=mlflow cannot start with {uri} ({shorten(first_line(error), 120, placeholder=' ...')}); set MLFLOW_TRACKING_URI to "
                 f"a server that answers, or unset it to log to {LOCAL_FILE}."
             ) from error
-        self.folder, self.is_reached = run.run_dir.figures_dir, True
+        self.figures_dir, self.is_reached = run.run_dir.figures_dir, True
         log.info(f"MLflow: run {self.run_id} in {uri}")
 
     def on_epoch_end(self, history: Sequence[Row], is_best: bool) -> None:
@@ -77,7 +78,7 @@ class MlflowLogger(Logger):
         with self._warning_once():
             self._log(final_numbers(metrics), step=len(history))
             for name in figures:
-                self.client.log_artifact(self.run_id, str(self.folder / f"{name}.png"), "figures")
+                self.client.log_artifact(self.run_id, str(self.figures_dir / f"{name}.png"), "figures")
 
     def close(self, status: Status) -> None:
         with self._warning_once():

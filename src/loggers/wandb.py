@@ -69,10 +69,10 @@ class WandbLogger(Logger):
             )
         except wandb.Error as error:
             raise UserError(
-                f"logger=wandb cannot start ({first_line(error).rstrip('.')}); log in with `wandb login`, or use "
+                f"logger=wandb cannot start ({first_line(error).rstrip('.')}); use `wandb login`, or "
                 "logger.wandb.mode=offline, which needs neither account nor network."
             ) from error
-        self.folder = run.run_dir.figures_dir
+        self.figures_dir = run.run_dir.figures_dir
         folder = relative(Path(self.run.settings.sync_dir))
         log.info(f"W&B: {f'offline; `wandb sync {folder}` sends it' if self.run.offline else self.run.url}")
 
@@ -84,7 +84,7 @@ class WandbLogger(Logger):
     def on_run_end(self, history: Sequence[Row], metrics: Mapping[str, Metrics], figures: Mapping[str, Figure]) -> None:
         import wandb
 
-        files = {name: str(self.folder / f"{name}.png") for name in figures}  # of a Figure, W&B asks for pyplot
+        files = {name: str(self.figures_dir / f"{name}.png") for name in figures}  # of a Figure, W&B asks for pyplot
         self.run.log({f"figures/{name}": wandb.Image(file) for name, file in files.items()}, step=len(history) + 1)
         self.run.summary.update(final_numbers(metrics))
 

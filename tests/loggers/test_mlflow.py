@@ -100,7 +100,7 @@ class Outage:
 def in_outage(failures: int) -> MlflowLogger:
     logger = MlflowLogger("cifarlab")
     logger.client, logger.run_id, logger.logged, logger.is_reached = Outage(failures), "id", 0, True
-    logger.folder = Path("figures")
+    logger.figures_dir = Path("figures")
     return logger
 
 

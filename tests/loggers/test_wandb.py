@@ -23,6 +23,15 @@ BLOCK = 32768  # bytes: the files are logs of LevelDB, whose records are cut at 
 FIRST, LAST, WHOLE = 2, 4, 1  # kinds of pieces of a record; another is 3
 
 
+@pytest.fixture(autouse=True)
+def fresh_process() -> Iterator[None]:
+    """W&B reads the environment once in each process."""
+    yield
+    import wandb
+
+    wandb.teardown()
+
+
 def records(path: Path) -> Iterator[Any]:
     """The records of a .wandb file."""
     from wandb.proto import wandb_internal_pb2
@@ -91,7 +100,8 @@ def test_a_resumed_run_continues_the_same_run_of_wandb(started, tmp_path, monkey
     assert (first["name"], first["exit"], first["summary"]["status"]) == ("run", 1, "interrupted")
     assert [(each["_step"], each["accuracy/val"]) for each in first["history"]] == [(1, 0.2), (2, 0.2), (3, 0.2)]
     assert [each["_step"] for each in second["history"]] == [3, 4, 5]
-    assert second["history"][-1]["figures/confusion_matrix"]["_type"] == "image-file"
+    assert second["history"][-1]["figures/confusion_matrix/_type"] == "image-file"
+    assert len(list((run.run_dir.path / "wandb").glob("offline-*/files/media/images/figures/*.png"))) == 1
     assert (second["exit"], second["summary"]["status"]) == (0, "completed")
     assert (second["summary"]["test/accuracy"], second["summary"]["test/loss"]) == (0.5, 2.5)
 
