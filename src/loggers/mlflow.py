@@ -62,9 +62,10 @@ class MlflowLogger(Logger):
                     self.client.log_param(self.run_id, name, value)
             self.logged = max((point.step for point in self.client.get_metric_history(self.run_id, "lr")), default=0)
         except MlflowException as error:
+            reason = shorten(first_line(error), 120, placeholder=" ...")
             raise UserError(
-                f"logger=mlflow cannot start with {uri} ({shorten(first_line(error), 120, placeholder=' ...')}); set MLFLOW_TRACKING_URI to "
-                f"a server that answers, or unset it to log to {LOCAL_FILE}."
+                f"logger=mlflow cannot start with {uri} ({reason}); set MLFLOW_TRACKING_URI to a server that answers, "
+                f"or unset it to log to {LOCAL_FILE}."
             ) from error
         self.figures_dir, self.is_reached = run.run_dir.figures_dir, True
         log.info(f"MLflow: run {self.run_id} in {uri}")

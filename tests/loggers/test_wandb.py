@@ -16,20 +16,11 @@ from src.plots import save
 from src.result import Status
 from tests.loggers.conftest import row
 
-pytest.importorskip("wandb")
+wandb = pytest.importorskip("wandb")
 
 METRICS = {"test": Metrics(loss=2.5, top1=0.5, top5=0.75, superclass=None, ece=0.1, images=10)}
 BLOCK = 32768  # bytes: the files are logs of LevelDB, whose records are cut at the ends of blocks
 FIRST, LAST, WHOLE = 2, 4, 1  # kinds of pieces of a record; another is 3
-
-
-@pytest.fixture(autouse=True)
-def fresh_process() -> Iterator[None]:
-    """W&B reads the environment once in each process."""
-    yield
-    import wandb
-
-    wandb.teardown()
 
 
 def records(path: Path) -> Iterator[Any]:
@@ -84,6 +75,7 @@ def log_run(run, epochs: int, status: Status = Status.COMPLETED, mode: str | Non
         save(figure, run.run_dir.figures_dir / "confusion_matrix.png")  # W&B sends the file
         logger.on_run_end(history, METRICS, {"confusion_matrix": figure})
     logger.close(status)
+    wandb.teardown()  # as at the end of a process: the files are whole then, and the environment is read again
 
 
 @pytest.mark.slow  # W&B starts a process of its own: a second or two for each start
