@@ -29,6 +29,7 @@ log = logging.getLogger("cifarlab")
 LOCAL_FILE = Path("outputs/mlflow.db")  # where MLFLOW_TRACKING_URI names no other place
 LOCAL_ARTIFACTS = Path("outputs/mlflow_artifacts")
 STATUSES = {Status.FAILED: "FAILED", Status.INTERRUPTED: "KILLED"}  # others: FINISHED
+MAX_PARAMS = 100  # that MLflow takes in one request
 RETRIES = "3"  # of a server that does not answer; MLflow's own 7 take minutes
 
 
@@ -51,24 +52,24 @@ class MlflowLogger(Logger):
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # else it tells of each table that it makes
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or local_uri()
+        uri = os.environ.get("MLFLOW_TRACKING_URI")
+        place = "the server of MLFLOW_TRACKING_URI" if uri else LOCAL_FILE  # a URI may hold a password
         try:
-            self.client = MlflowClient(uri)
+            self.client = MlflowClient(uri or local_uri())
             self.run_id = load_id(run, "mlflow") or create_run(self.client, self.experiment, run)
             save_id(run, "mlflow", self.run_id)
             self.client.update_run(self.run_id, status="RUNNING")
             if not self.client.get_run(self.run_id).data.params:
-                for name, value in flatten(asdict(run.config)).items():
-                    self.client.log_param(self.run_id, name, value)
+                self._log_settings(flatten(asdict(run.config)))
             self.logged = max((point.step for point in self.client.get_metric_history(self.run_id, "lr")), default=0)
         except MlflowException as error:
             reason = shorten(first_line(error), 120, placeholder=" ...")
             raise UserError(
-                f"logger=mlflow cannot start with {uri} ({reason}); set MLFLOW_TRACKING_URI to a server that answers, "
-                f"or unset it to log to {LOCAL_FILE}."
+                f"logger=mlflow cannot use {place} ({reason}); set MLFLOW_TRACKING_URI to a server that answers, or "
+                f"unset it to log to {LOCAL_FILE}."
             ) from error
         self.figures_dir, self.is_reached = run.run_dir.figures_dir, True
-        log.info(f"MLflow: run {self.run_id} in {uri}")
+        log.info(f"MLflow: run {self.run_id} in {place}")
 
     def on_epoch_end(self, history: Sequence[Row], is_best: bool) -> None:
         if self.is_reached:
@@ -85,6 +86,13 @@ class MlflowLogger(Logger):
         with self._warning_once():
             self.client.set_tag(self.run_id, "status", str(status))
             self.client.set_terminated(self.run_id, STATUSES.get(status, "FINISHED"))
+
+    def _log_settings(self, settings: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(name, str(value)) for name, value in settings.items()]
+        for first in range(0, len(params), MAX_PARAMS):
+            self.client.log_batch(self.run_id, params=params[first : first + MAX_PARAMS])
 
     def _log_epochs(self, history: Sequence[Row]) -> None:
         """Logs the epochs that MLflow does not have: those before a resume it has, those of an outage it lacks."""
@@ -124,14 +132,17 @@ def local_uri() -> str:
 
 def create_run(client: "MlflowClient", name: str, run: RunStart) -> str:
     """A new run in the experiment `name`, which is made where it is missing; its id."""
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
+    from mlflow.exceptions import MlflowException
+
+    if client.get_experiment_by_name(name) is None:
         is_local = client.tracking_uri == f"sqlite:///{LOCAL_FILE}"
-        place = LOCAL_ARTIFACTS.absolute().as_uri() if is_local else None  # else a server's own
-        experiment = client.get_experiment(client.create_experiment(name, place))
-    sweep = sweep_of(run.run_dir)
-    tags = {"folder": str(run.run_dir.path), **({"sweep": sweep} if sweep else {})}
-    tags |= run.run_dir.load_result().get("choices", {})
+        try:
+            client.create_experiment(name, LOCAL_ARTIFACTS.absolute().as_uri() if is_local else None)
+        except MlflowException:
+            if client.get_experiment_by_name(name) is None:  # else another job of the sweep has just made it
+                raise
+    experiment, sweep = client.get_experiment_by_name(name), sweep_of(run.run_dir)
+    tags = run.run_dir.load_result().get("choices", {}) | ({"sweep": sweep} if sweep else {})
     return client.create_run(experiment.experiment_id, tags=tags, run_name=run.run_dir.path.name).info.run_id
 
 

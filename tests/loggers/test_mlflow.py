@@ -131,7 +131,7 @@ def test_a_server_that_is_away_at_the_start_is_one_sentence(started, place, monk
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(
-        UserError, match=r"logger=mlflow cannot start with http://127\.0\.0\.1:9 \(.*outputs/mlflow\.db"
+        UserError, match=r"cannot use the server of MLFLOW_TRACKING_URI \(.*unset it to log to outputs/"
     ):
         start(started())
 
