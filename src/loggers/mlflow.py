@@ -6,8 +6,7 @@ MLflow keeps plain files (`mlruns/`) no longer up to date: a database is its way
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import shorten
@@ -17,7 +16,7 @@ from matplotlib.figure import Figure
 
 from src.errors import UserError, first_line
 from src.loggers.logger import Logger, Row, RunStart
-from src.loggers.tracker import epoch_numbers, final_numbers, load_id, require_package, save_id, sweep_of
+from src.loggers.tracker import Outage, epoch_numbers, final_numbers, load_id, require_package, save_id, sweep_of
 from src.metrics import Metrics
 from src.result import Status
 
@@ -49,6 +48,7 @@ class MlflowLogger(Logger):
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
+        from requests import RequestException
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # else it tells of each table that it makes
         logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -68,22 +68,23 @@ class MlflowLogger(Logger):
                 f"logger=mlflow cannot use {place} ({reason}); set MLFLOW_TRACKING_URI to a server that answers, or "
                 f"unset it to log to {LOCAL_FILE}."
             ) from error
-        self.figures_dir, self.is_reached = run.run_dir.figures_dir, True
+        self.figures_dir = run.run_dir.figures_dir
+        self.outage = Outage("MLflow", MlflowException, RequestException)
         log.info(f"MLflow: run {self.run_id} in {place}")
 
     def on_epoch_end(self, history: Sequence[Row], is_best: bool) -> None:
-        if self.is_reached:
+        if not self.outage.happened:  # else its end logs what is missing: each try may take a minute
             self._log_epochs(history)
 
     def on_run_end(self, history: Sequence[Row], metrics: Mapping[str, Metrics], figures: Mapping[str, Figure]) -> None:
         self._log_epochs(history)
-        with self._warning_once():
+        with self.outage.warned_of():
             self._log(final_numbers(metrics), step=len(history))
             for name in figures:
                 self.client.log_artifact(self.run_id, str(self.figures_dir / f"{name}.png"), "figures")
 
     def close(self, status: Status) -> None:
-        with self._warning_once():
+        with self.outage.warned_of():
             self.client.set_tag(self.run_id, "status", str(status))
             self.client.set_terminated(self.run_id, STATUSES.get(status, "FINISHED"))
 
@@ -96,7 +97,7 @@ class MlflowLogger(Logger):
 
     def _log_epochs(self, history: Sequence[Row]) -> None:
         """Logs the epochs that MLflow does not have: those before a resume it has, those of an outage it lacks."""
-        with self._warning_once():
+        with self.outage.warned_of():
             for row in history[self.logged :]:
                 self._log(epoch_numbers(row), step=row["epoch"])
                 self.logged = row["epoch"]
@@ -106,22 +107,6 @@ class MlflowLogger(Logger):
 
         now = round(1000 * time.time())
         self.client.log_batch(self.run_id, [Metric(tag, number, now, step) for tag, number in numbers.items()])
-
-    @contextmanager
-    def _warning_once(self) -> Iterator[None]:
-        """Turns an outage into one warning: the training goes on, and its end tries to log all that is missing."""
-        from mlflow.exceptions import MlflowException
-        from requests import RequestException
-
-        try:
-            yield
-        except (MlflowException, RequestException) as error:
-            if self.is_reached:
-                log.warning(
-                    f"WARNING: MLflow does not take the run's numbers ({first_line(error)}); the training goes on, and "
-                    "its end tries again. They are in history.csv and result.json, too."
-                )
-            self.is_reached = False
 
 
 def local_uri() -> str:

@@ -1,11 +1,13 @@
 """What experiment trackers are told of a run, with TensorBoard's names, and the id by which they know it."""
 
 import importlib.util
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from src.errors import require
+from src.errors import first_line, require
 from src.files import read_text, write_text
 from src.loggers.logger import Row, RunStart
 from src.loggers.tensorboard import TAGS
@@ -13,7 +15,33 @@ from src.metrics import Metrics
 from src.result import Status
 from src.run_dir import RunDir
 
+log = logging.getLogger("cifarlab")
+
 ENDED_WELL = (Status.COMPLETED, Status.PAUSED)
+
+
+class Outage:
+    """Turns the failures of a tracker into one warning: the training goes on without it.
+
+    Args:
+        tracker: its name.
+        kinds: what its library raises; a full disk is not among them.
+    """
+
+    def __init__(self, tracker: str, *kinds: type[Exception]) -> None:
+        self.tracker, self.kinds, self.happened = tracker, kinds, False
+
+    @contextmanager
+    def warned_of(self) -> Iterator[None]:
+        try:
+            yield
+        except self.kinds as error:
+            if not self.happened:
+                log.warning(
+                    f"WARNING: {self.tracker} does not take the run's numbers ({first_line(error)}); the training goes "
+                    "on, and they are in history.csv and result.json, too"
+                )
+            self.happened = True
 
 
 def require_package(name: str) -> None:

@@ -15,6 +15,7 @@ from src.errors import UserError, first_line, require
 from src.loggers.logger import Logger, Row, RunStart
 from src.loggers.tracker import (
     ENDED_WELL,
+    Outage,
     epoch_numbers,
     final_numbers,
     load_id,
@@ -73,21 +74,25 @@ class WandbLogger(Logger):
                 "logger.wandb.mode=offline, which needs neither account nor network."
             ) from error
         self.figures_dir = run.run_dir.figures_dir
+        self.outage = Outage("W&B", wandb.Error, ConnectionError)  # the latter once its own process has ended
         folder = relative(Path(self.run.settings.sync_dir))
         log.info(f"W&B: {f'offline; `wandb sync {folder}` sends it' if self.run.offline else self.run.url}")
 
     def on_epoch_end(self, history: Sequence[Row], is_best: bool) -> None:
         row = history[-1]
-        if row["epoch"] >= self.run.step:  # else the server has it from before a resume
-            self.run.log(epoch_numbers(row), step=row["epoch"])
+        with self.outage.warned_of():
+            if row["epoch"] >= self.run.step:  # else the server has it from before a resume
+                self.run.log(epoch_numbers(row), step=row["epoch"])
 
     def on_run_end(self, history: Sequence[Row], metrics: Mapping[str, Metrics], figures: Mapping[str, Figure]) -> None:
         import wandb
 
         files = {name: str(self.figures_dir / f"{name}.png") for name in figures}  # of a Figure, W&B asks for pyplot
-        self.run.log({f"figures/{name}": wandb.Image(file) for name, file in files.items()}, step=len(history) + 1)
-        self.run.summary.update(final_numbers(metrics))
+        with self.outage.warned_of():
+            self.run.log({f"figures/{name}": wandb.Image(file) for name, file in files.items()}, step=len(history) + 1)
+            self.run.summary.update(final_numbers(metrics))
 
     def close(self, status: Status) -> None:
-        self.run.summary["status"] = str(status)
-        self.run.finish(exit_code=0 if status in ENDED_WELL else 1)
+        with self.outage.warned_of():
+            self.run.summary["status"] = str(status)
+            self.run.finish(exit_code=0 if status in ENDED_WELL else 1)

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from src.errors import UserError
 from src.loggers.mlflow import MlflowLogger, flatten
+from src.loggers.tracker import Outage
 from src.metrics import Metrics
 from src.plots import save
 from src.result import Status
@@ -14,6 +15,7 @@ from tests.loggers.conftest import row
 
 pytest.importorskip("mlflow")
 pytest.importorskip("sqlalchemy")  # mlflow-skinny leaves it out
+from mlflow.exceptions import MlflowException
 
 METRICS = {"test": Metrics(loss=2.5, top1=0.5, top5=0.75, superclass=None, ece=0.1, images=10)}
 FIGURES = {"confusion_matrix": Figure(figsize=(1, 1))}  # the loggers send its file
@@ -73,15 +75,13 @@ def test_a_resumed_run_continues_the_same_run_of_mlflow(started, place):
     assert sorted(path.name for path in (place / "outputs").iterdir()) == ["mlflow.db", "mlflow_artifacts"]
 
 
-class Outage:
+class Away:
     """A client of a server that is away for some calls."""
 
     def __init__(self, failures: int) -> None:
         self.failures, self.steps, self.tags = failures, [], {}
 
     def log_batch(self, run_id, metrics) -> None:
-        from mlflow.exceptions import MlflowException
-
         if self.failures:
             self.failures -= 1
             raise MlflowException("no answer\nfrom the server")
@@ -99,7 +99,8 @@ class Outage:
 
 def in_outage(failures: int) -> MlflowLogger:
     logger = MlflowLogger("cifarlab")
-    logger.client, logger.run_id, logger.logged, logger.is_reached = Outage(failures), "id", 0, True
+    logger.client, logger.run_id, logger.logged = Away(failures), "id", 0
+    logger.outage = Outage("MLflow", MlflowException)
     logger.figures_dir = Path("figures")
     return logger
 

@@ -99,6 +99,26 @@ def test_a_resumed_run_continues_the_same_run_of_wandb(started, tmp_path, monkey
 
 
 @pytest.mark.slow
+def test_a_training_goes_on_without_the_process_of_wandb(started, monkeypatch, caplog):
+    logger = WandbLogger("cifarlab", mode="offline")
+    logger.on_run_start(started())
+
+    def fail(*_, **__):
+        raise ConnectionResetError("Connection lost")
+
+    for name in ("log", "finish"):
+        monkeypatch.setattr(type(logger.run), name, fail)
+    logger.on_epoch_end([row(1)], is_best=False)
+    logger.on_epoch_end([row(1), row(2)], is_best=False)
+    logger.close(Status.COMPLETED)
+    warnings = [record.getMessage() for record in caplog.records if "W&B does not take" in record.getMessage()]
+    assert len(warnings) == 1 and "(Connection lost); the training goes on" in warnings[0]
+    monkeypatch.undo()
+    logger.run.finish()
+    wandb.teardown()
+
+
+@pytest.mark.slow
 def test_the_environment_chooses_offline(started, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     run = started()
