@@ -25,7 +25,7 @@ prints all settings of a command line without training. `python -m src.train --h
 """
 
 ALL_GROUPS = (*GROUPS, "hydra/sweeper")
-OTHER_COMMANDS = ("evaluate", "predict", "report", "compare", "benchmark")
+OTHER_COMMANDS = ("evaluate", "predict", "export", "report", "compare", "benchmark")
 
 TYPE_NAMES = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): "null"}
 LIST_NAMES = {int: "list of whole numbers", float: "list of numbers", str: "list of texts", Any: "list"}

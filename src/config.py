@@ -92,6 +92,7 @@ class TrainerConfig:
     sam_adaptive: bool = False  # distances relative to the size of each weight (ASAM); its sam_rho is larger: 0.5 to 2
     deterministic: bool = False  # algorithms whose result is the same each time, on a GPU too; slower
     decay_norms_and_biases: bool = True  # false: weight decay only for weights of two or more dimensions
+    profile: bool = False  # write the times of a few steps to trace.json, for Perfetto; without CUDA graph
     tta_flip: bool = False  # also evaluate with the logits of each image and its mirror image averaged
     grad_clip_norm: float | None = None  # upper bound of the gradient's norm; null: none
     grad_accumulation_steps: int = 1  # batches per optimizer step
@@ -127,6 +128,10 @@ class TrainerConfig:
             self.ema_decay is None or self.swa_start is None,
             f"trainer.ema_decay={self.ema_decay} and trainer.swa_start={self.swa_start} are two averages of the "
             "weights, of which one is evaluated; leave one out",
+        )
+        require(
+            not (self.profile and self.cuda_graph),
+            "trainer.profile=true shows operators, which trainer.cuda_graph=true replaces by one graph; leave one out",
         )
         require(
             bool(self.sam_rho) or not self.sam_adaptive,

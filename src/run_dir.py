@@ -72,6 +72,10 @@ class RunDir:
         return self.path / "val_logits.pt"
 
     @property
+    def trace_file(self) -> Path:
+        return self.path / "trace.json"
+
+    @property
     def figures_dir(self) -> Path:
         return self.path / "figures"
 

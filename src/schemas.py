@@ -67,6 +67,18 @@ class PredictConfig:
 
 
 @dataclass
+class ExportConfig:
+    run: str | None = None  # the folder of the run
+    format: str = "onnx"  # onnx, torch_export or safetensors
+    to: str | None = None  # the folder that receives the files; null: export/<format> in the folder of the run
+    checkpoint: str | None = None  # best or last; null: the one that the run itself evaluated
+    tta_flip: bool = False  # average the logits of each image and its mirror image, in the file itself
+    data: DataPlace = field(default_factory=DataPlace)
+    overwrite: bool = False  # replace the files of an earlier export
+    trust: bool = False  # run the code of others that the run's config names
+
+
+@dataclass
 class ReportConfig:
     runs: Any = None  # a folder of runs, or a list of several: [outputs/a,outputs/b]
     metric: str = "metrics.val.top1"  # what settings are compared by: any number of result.json
@@ -89,6 +101,7 @@ SCHEMAS: dict[str, type] = {
     "benchmark": BenchmarkConfig,
     "evaluate": EvaluateConfig,
     "predict": PredictConfig,
+    "export": ExportConfig,
     "report": ReportConfig,
     "compare": CompareConfig,
 }

@@ -23,7 +23,7 @@ from src.training.build import build_model
 from src.training.device import Placement
 from tests.conftest import ROOT, built_models, mostly_slow, process_environment
 
-COMMANDS = ("train", "evaluate", "predict", "report", "compare", "benchmark")
+COMMANDS = ("train", "evaluate", "predict", "export", "report", "compare", "benchmark")
 CHOICES = [(group, name) for group in GROUPS for name in choices(group)]
 FILES = sorted(path.relative_to(CONFIG_DIR).as_posix() for path in CONFIG_DIR.glob("*/**/*.yaml"))
 PUBLIC = [name for name in FILES if not name.rpartition("/")[2].startswith("_")]
@@ -205,7 +205,7 @@ def test_the_config_of_hydra_resolves(command, name):
 def test_sweeper_of_multiruns():
     assert hydra_config().sweeper["_target_"] == "hydra_plugins.cifarlab.Grid"
     assert set(hydra_config().sweeper) >= {"params", "max_batch_size"}
-    for name in ("evaluate", "predict", "report", "compare"):
+    for name in ("evaluate", "predict", "export", "report", "compare"):
         assert "BasicSweeper" in hydra_config(name=name).sweeper["_target_"]
 
 
@@ -306,10 +306,14 @@ def test_loggers_can_be_left_out_and_added():
     assert list(composed("~logger.tensorboard").logger) == ["console", "history_csv"]
     assert "mine" in composed("+logger.mine._target_=my_package.MyLogger").logger
     assert list(composed("logger=quiet").logger) == ["tensorboard", "history_csv"]
+    for name in ("wandb", "mlflow"):
+        assert list(composed(f"logger={name}").logger) == [name, "console", "tensorboard", "history_csv"]
 
 
-@pytest.mark.parametrize("name", ["default", "quiet"])
+@pytest.mark.parametrize("name", choices("logger"))
 def test_loggers_build(name):
+    if name in ("wandb", "mlflow"):
+        pytest.importorskip(name)
     for key, node in config_of(f"logger={name}").logger.items():
         build(node, f"logger.{key}")
 

@@ -54,6 +54,7 @@ def collect(paths: Iterable[str | Path]) -> list[RunRecord]:
     for path in map(Path, paths):
         require(path.is_dir(), f"runs={path} is no folder; give folders of runs, such as outputs/<sweep>")
         folders = {file.parent for name in ("config.yaml", "result.json") for file in path.rglob(name)}
+        folders = {folder for folder in folders if not any(RunDir(outer).holds_run for outer in folder.parents)}
         require(bool(folders), f"runs={path} holds no run: there is no config.yaml in it or below it")
         for folder in sorted(folders, key=_natural_order):
             records.setdefault(folder.resolve(), read_record(RunDir(folder)))

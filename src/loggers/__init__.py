@@ -1,1 +1,1 @@
-"""Who is told of a run's progress: the terminal, TensorBoard, history.csv."""
+"""Who is told of a run's progress: the terminal, history.csv, TensorBoard, W&B, MLflow."""

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from src import screen
 from src.formatting import duration, percent
 from src.loggers.logger import Logger, Row, RunStart
+from src.result import Status
 
 log = logging.getLogger("cifarlab")
 
@@ -90,7 +91,7 @@ class ConsoleLogger(Logger):
         self.bar.reset(self.task, total=self._batches_in(row["epoch"]), numbers="")
         self.cost_told = True  # from here on the table tells it
 
-    def close(self) -> None:
+    def close(self, status: Status) -> None:
         self.bar.stop()
 
     def _seconds_left(self, epoch: int, batch: int) -> float | None:

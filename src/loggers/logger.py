@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.config import RunConfig
 from src.errors import UserError, first_line
+from src.result import Status
 from src.run_dir import RunDir
 
 if TYPE_CHECKING:  # the sweeps read history.csv without importing torch
@@ -63,5 +64,5 @@ class Logger:
     ) -> None:
         """After the final evaluation: `metrics` by part of the data, `figures` by name."""
 
-    def close(self) -> None:
-        """However the run ends."""
+    def close(self, status: Status) -> None:
+        """However the run ends: `status` is completed, paused, interrupted or failed."""

@@ -19,6 +19,7 @@ from src.config import GROUPS, TYPED_NODES
 from src.loggers.logger import Logger, Row, RunStart
 from src.metrics import Metrics
 from src.plots import image_grid
+from src.result import Status
 
 SUFFIX = ".run"  # of a run's event files: no other event file is replaced
 TAGS = {
@@ -85,7 +86,7 @@ class TensorBoardLogger(Logger):
                     self.writer.add_figure(f"predictions/{name}", figures[name], step)
             self.writer.flush()
 
-    def close(self) -> None:
+    def close(self, status: Status) -> None:
         with self._telling():
             self.writer.close()
 

@@ -85,9 +85,11 @@ def can_capture(config: RunConfig, placement: Placement) -> bool:
     """Whether the step is captured: as trainer.cuda_graph says, else for parts of this project, PyTorch, torchvision.
 
     Others may read numbers back, replace the gradients, or do something else at each step, which a graph would repeat
-    unchanged. Not with several ranks, which exchange messages within a step.
+    unchanged. Not with several ranks, which exchange messages within a step, nor with init.unfreeze_epochs, which
+    changes the step, nor with trainer.profile: the kernels of a graph belong to no operator.
     """
-    if placement.device.type != "cuda" or placement.ranks.size > 1 or config.init.unfreeze_epochs is not None:
+    changes = config.init.unfreeze_epochs is not None or config.trainer.profile
+    if placement.device.type != "cuda" or placement.ranks.size > 1 or changes:
         return False
     if config.trainer.cuda_graph is not None:
         return config.trainer.cuda_graph

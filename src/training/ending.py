@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from src.config import RunConfig
@@ -74,8 +75,16 @@ def open_loggers(loggers: Sequence[Logger], start: RunStart) -> Iterator[None]:
     with ExitStack() as stack:
         for logger in loggers:
             notify([logger], "on_run_start", start)
-            stack.callback(call_safely, logger.close)
+            stack.push(partial(_close, logger, start.run_dir))
         yield
+
+
+def _close(logger: Logger, run_dir: RunDir, _kind: object, error: BaseException | None, _traceback: object) -> None:
+    if error is None:
+        status = Status(run_dir.load_result()["status"])  # completed or paused
+    else:
+        status = Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
+    call_safely(logger.close, status)
 
 
 def call_safely(method: Callable[..., None], *arguments: Any) -> None:

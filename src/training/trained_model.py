@@ -1,4 +1,4 @@
-"""The model of a run that has been trained, for `src.evaluate` and `src.predict`."""
+"""The model of a run that has been trained, for `src.evaluate`, `src.predict` and `src.export`."""
 
 from dataclasses import dataclass, replace
 

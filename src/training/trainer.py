@@ -28,6 +28,7 @@ from src.training.final_eval import evaluation_seconds
 from src.training.inference import Classifier
 from src.training.initial_weights import unfreeze_gradually
 from src.training.meter import Meter
+from src.training.profile import profile_steps
 from src.training.progressive_resizing import resize_batch, size_at
 from src.training.signals import StopRequest
 from src.training.state import TrainState
@@ -88,7 +89,8 @@ class Trainer:
         self.saved_at = self.state.epoch, self.state.batch  # a resumed run begins with a saved state
         if self.state.step == 0:
             self.save("last")
-        reason = self.train_epochs(pause_at)
+        with profile_steps(self):
+            reason = self.train_epochs(pause_at)
         if (self.state.epoch, self.state.batch) != self.saved_at:
             self.save("last")
         return reason

@@ -90,6 +90,14 @@ def test_collect_finds_runs_below_and_counts_none_twice(recorded, tmp_path):
     assert [record.settings["seed"] for record in found] == list(range(11))  # 2 before 10
 
 
+def test_collect_passes_over_what_lies_in_a_run(recorded):
+    """W&B keeps a config.yaml of its own below the run's folder."""
+    folder = recorded().run_dir.path
+    (folder / "wandb" / "files").mkdir(parents=True)
+    (folder / "wandb" / "files" / "config.yaml").write_text("wandb_version: 1\n")
+    assert [record.run_dir.path for record in collect([folder.parent])] == [folder]
+
+
 def test_collect_names_what_is_no_folder_of_runs(tmp_path):
     with pytest.raises(UserError, match=r"nowhere is no folder"):
         collect([tmp_path / "nowhere"])

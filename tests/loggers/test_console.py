@@ -7,6 +7,7 @@ from rich.console import Console
 from src import screen
 from src.loggers import console as console_module
 from src.loggers.console import WIDTHS, ConsoleLogger, columns_that_fit
+from src.result import Status
 from src.training.messages import log_messages
 from tests.loggers.conftest import row
 
@@ -48,7 +49,7 @@ def test_piped_output_is_plain_aligned_rows_and_goes_into_the_log(piped, started
         logger.on_log(epoch=0, batch=3, loss=4.0, top1=0.1)
         for epoch in (1, 2):
             logger.on_epoch_end([no_validation(epoch)], is_best=epoch == 2)
-        logger.close()
+        logger.close(Status.COMPLETED)
     lines = piped.getvalue().splitlines()
     assert lines.pop(0) == "val: images held out of the training set; * marks the best epoch so far"
     assert len(lines) == 4 and len({len(line) for line in lines}) == 1
@@ -146,7 +147,7 @@ def test_rows_fit_a_terminal_of_80_columns(monkeypatch, started):
     with log_messages(run.run_dir, on_terminal=True):
         logger.on_run_start(run)
         logger.on_epoch_end([row(120, seconds=40_000.0, train_loss=10.1234, lr=1.23e-5)], is_best=True)
-        logger.close()
+        logger.close(Status.COMPLETED)
     rows = run.run_dir.log_file.read_text().splitlines()[1:]
     assert len(rows) == 3 and {len(line) for line in rows} == {77}
     assert all(line in out.getvalue() for line in rows)
@@ -167,7 +168,7 @@ def test_the_bar_shows_accuracy_and_time_left(monkeypatch, started, clock):
         logger.on_epoch_end([row(1)], is_best=False)
         assert shown(logger).endswith("0/10")
     finally:
-        logger.close()
+        logger.close(Status.COMPLETED)
 
 
 def test_the_bar_of_a_long_run_fits_a_terminal_of_80_columns(monkeypatch, started, clock):
@@ -181,7 +182,7 @@ def test_the_bar_of_a_long_run_fits_a_terminal_of_80_columns(monkeypatch, starte
             logger.on_log(119, batch, loss=4.5678, top1=0.1023)
         assert shown(logger).endswith("1000/1000 loss 4.568, acc 10.23 %, 8333 h 20 min left")
     finally:
-        logger.close()
+        logger.close(Status.COMPLETED)
 
 
 def shown(logger) -> str:
@@ -196,7 +197,7 @@ def test_piped_output_has_no_bar(piped, started):
     logger = ConsoleLogger()
     logger.on_run_start(started())
     logger.on_log(0, 3, loss=4.0, top1=0.1)
-    logger.close()
+    logger.close(Status.COMPLETED)
     assert "acc" not in piped.getvalue()
 
 

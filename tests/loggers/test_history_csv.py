@@ -1,4 +1,5 @@
 from src.loggers.history_csv import COLUMNS, HistoryCsvLogger, read_history, write_history
+from src.result import Status
 from tests.loggers.conftest import row
 
 
@@ -31,7 +32,7 @@ def test_a_row_per_epoch_and_none_before_the_first(started):
         assert [read["epoch"] for read in read_history(run.run_dir.history_file)] == list(range(1, epoch + 1))
     history[0]["clean_train_top1"] = 0.75  # known after the final evaluation
     logger.on_run_end(history, {}, {})
-    logger.close()
+    logger.close(Status.COMPLETED)
     read = read_history(run.run_dir.history_file)
     assert [each["clean_train_top1"] for each in read] == [0.75, None]
     assert read[1] == {**row(2), "clean_train_top1": None}

@@ -11,6 +11,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from src.config import GROUPS
 from src.loggers.tensorboard import TensorBoardLogger
 from src.metrics import Metrics
+from src.result import Status
 from tests.loggers.conftest import row
 from tests.loggers.events import scalars, steps_of
 
@@ -28,7 +29,7 @@ def logged(run, epochs=2, history=(), ends=True) -> EventAccumulator:
         logger.on_epoch_end(history, is_best=False)
     if ends:
         logger.on_run_end(history, METRICS, {"confusion_matrix": Figure(figsize=(1, 1)), "loss": Figure()})
-    logger.close()
+    logger.close(Status.COMPLETED)
     return EventAccumulator(str(run.run_dir.path), size_guidance={"tensors": 0}).Reload()
 
 
@@ -63,14 +64,14 @@ def test_points_can_be_read_while_the_run_continues(started):
     logger.on_run_start(run)
     logger.on_epoch_end([row(1)], is_best=True)
     assert scalars(run.run_dir.path, "accuracy/val") == [(1, 0.2)]
-    logger.close()
+    logger.close(Status.COMPLETED)
 
 
 def test_without_validation_there_are_no_such_points(started):
     run, logger = started(), TensorBoardLogger()
     logger.on_run_start(run)
     logger.on_epoch_end([row(1, val_loss=None, val_top1=None)], is_best=False)
-    logger.close()
+    logger.close(Status.COMPLETED)
     tags = EventAccumulator(str(run.run_dir.path)).Reload().Tags()["scalars"]
     assert sorted(tags) == [tag for tag in TAGS if not tag.endswith("/val")]
 
@@ -153,7 +154,7 @@ def test_a_start_that_was_killed_before_its_first_epoch_leaves_no_second_text(st
     for _ in range(2):
         logger = TensorBoardLogger()
         logger.on_run_start(run)
-        logger.close()
+        logger.close(Status.COMPLETED)
     events = logged(run)
     assert len(events.Tensors("config/text_summary")) == len(events.Images("predictions/training_images")) == 1
     assert (run.run_dir.path / "events.out.tfevents.1.mine").exists()

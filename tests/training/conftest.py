@@ -97,8 +97,8 @@ class Spy(Logger):
     def on_run_end(self, history: Sequence[Any], metrics: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
         self.calls.append(("on_run_end", (list(history), metrics, figures)))
 
-    def close(self) -> None:
-        self.calls.append(("close", ()))
+    def close(self, status: str) -> None:
+        self.calls.append(("close", (status,)))
 
 
 SPY = "+logger.spy._target_=tests.training.conftest.Spy"

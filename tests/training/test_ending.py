@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 import torch
@@ -30,6 +31,20 @@ def test_loggers_are_closed_however_a_run_ends_and_told_what_was_done_before(tin
         run(tiny(SPY), run_dir)
     assert [method for method, _ in spy.calls] == ["on_run_start", "close"]
     assert [row["epoch"] for row in spy.calls[0][1][0].history] == [1]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(None, "completed"), (UserError("full"), "failed"), (KeyboardInterrupt(), "interrupted")]
+)
+def test_loggers_are_told_how_a_run_ended(tiny, tmp_path, spy, monkeypatch, error, status):
+    def end(_trainer):
+        raise error
+
+    if error:
+        monkeypatch.setattr(Trainer, "train_epoch", end)
+    with suppress(UserError, KeyboardInterrupt):
+        run(tiny("trainer.epochs=1", SPY), create_in(tmp_path / "run", tiny(SPY)))
+    assert spy.calls[-1] == ("close", (status,))
 
 
 def test_a_logger_that_fails_at_the_end_does_not_change_the_status(tiny, trained, spy, monkeypatch):
