@@ -18,7 +18,7 @@ It distinguishes {count} classes: `classes.json` has their names in the order of
 """
 PIXELS = """\
 - Input `images`: uint8 (N, 3, {size}, {size}), RGB, for any N. The normalization is inside the file.
-  An image of another size: resize its shorter side to {size} pixels (bilinear, antialiased), then crop the center.
+  An image of another size: resize its {fitted}.
   A gray image: three equal channels.
 - Output `probabilities`: float32 (N, {count}), in the order of `classes.json`: the softmax of {logits}.
 """
@@ -68,7 +68,12 @@ def make_card(name: str, trained: TrainedModel, check: Check, tta_flip: bool) ->
 
 def describe_pixels(trained: TrainedModel, tta_flip: bool) -> str:
     logits = "the mean logits of each image and its mirror image (tta_flip)" if tta_flip else "the logits"
-    return PIXELS.format(size=trained.config.data.image_size, count=len(trained.classes.names), logits=logits)
+    size = trained.config.data.image_size
+    fitted = {
+        "crop": f"shorter side to {size} pixels (bilinear, antialiased), then crop the center",
+        "letterbox": f"longer side to {size} pixels (bilinear, antialiased), then add gray borders (128)",
+    }[trained.config.data.fit]
+    return PIXELS.format(size=size, fitted=fitted, count=len(trained.classes.names), logits=logits)
 
 
 def describe_weights(trained: TrainedModel) -> str:

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from src.training.build import build_preprocess
 from src.training.device import Placement
-from src.training.inference import Classifier, average_flips
+from src.training.inference import Classifier
 from src.training.trained_model import TrainedModel
 
 PLACEMENT = Placement(torch.device("cpu"), autocast_dtype=None, memory_format=torch.contiguous_format)
@@ -33,7 +33,7 @@ class ExportedClassifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits = self.logits(images)
         if self.tta_flip:
-            logits = average_flips(logits, images, self.logits)
+            logits = (logits + self.logits(images.flip(-1))) / 2
         return F.softmax(logits, dim=1)
 
     def logits(self, images: Tensor) -> Tensor:
@@ -55,4 +55,6 @@ def expected_probabilities(trained: TrainedModel, images: Tensor, tta_flip: bool
     preprocess = build_preprocess(trained.config, PLACEMENT)
     classifier = Classifier(PLACEMENT.place(trained.classifier.model), preprocess, PLACEMENT)
     logits = classifier.logits(images)
-    return (average_flips(logits, images, classifier.logits) if tta_flip else logits).softmax(dim=1)
+    if tta_flip:
+        logits = (logits + classifier.logits(images, mirrored=True)) / 2
+    return logits.softmax(dim=1)

@@ -1,5 +1,7 @@
 """example.py beside an exported file: ten lines that use it without cifarlab."""
 
+from src.config import DataConfig
+
 CLASSIFY = '''\
 """Classifies an image: python example.py cat.jpg; needs {needs}."""
 import json, sys
@@ -10,7 +12,7 @@ from PIL import Image, ImageOps
 
 folder = Path(__file__).parent
 image = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
-pixels = np.array(ImageOps.fit(image, ({size}, {size}), Image.Resampling.BILINEAR)).transpose(2, 0, 1)[None]
+pixels = np.array({resized}).transpose(2, 0, 1)[None]
 {compute}
 names = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
 for label in probabilities.argsort()[::-1][:5]:
@@ -34,9 +36,16 @@ print(f"{sum(weight.numel() for weight in weights.values()):,} numbers")
 '''
 
 
-def make_example(name: str, image_size: int) -> str:
-    """The program for the format `name`, whose images have `image_size` pixels."""
+RESIZED = {  # by data.fit
+    "crop": "ImageOps.fit(image, ({size}, {size}), Image.Resampling.BILINEAR)",
+    "letterbox": "ImageOps.pad(image, ({size}, {size}), Image.Resampling.BILINEAR, (128, 128, 128))",
+}
+
+
+def make_example(name: str, data: DataConfig) -> str:
+    """The program for the format `name`, which brings images to data.image_size as data.fit says."""
     if name == "safetensors":
         return LIST_WEIGHTS
     library, compute = {"onnx": ("onnxruntime", ONNX), "torch_export": ("torch", TORCH_EXPORT)}[name]
-    return CLASSIFY.format(needs=f"{library}, numpy, pillow", library=library, compute=compute, size=image_size)
+    resized = RESIZED[data.fit].format(size=data.image_size)
+    return CLASSIFY.format(needs=f"{library}, numpy, pillow", library=library, compute=compute, resized=resized)

@@ -4,13 +4,14 @@ import ast
 
 import pytest
 
+from src.config import DataConfig
 from src.exports.examples import make_example
 from src.exports.formats import FORMATS
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_examples_name_their_file_and_import_nothing_of_cifarlab(name):
-    text = make_example(name, 24)
+    text = make_example(name, DataConfig(image_size=24))
     imported = {
         alias.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import) for alias in node.names
     }
