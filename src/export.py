@@ -46,9 +46,7 @@ def export(config: DictConfig) -> None:
         names = json.dumps(trained.classes.names, indent=2, ensure_ascii=False)
         write_text(place / "classes.json", f"{names}\n")
         write_text(place / "README.md", make_card(config.format, trained, check, config.tta_flip))
-        write_text(
-            place / "example.py", make_example(config.format, trained.config.data.image_size, trained.config.data.fit)
-        )
+        write_text(place / "example.py", make_example(config.format, trained.config.data))
         to.mkdir(parents=True, exist_ok=True)
         for path in place.iterdir():
             path.replace(to / path.name)
