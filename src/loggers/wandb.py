@@ -76,7 +76,9 @@ class WandbLogger(Logger):
         self.figures_dir = run.run_dir.figures_dir
         self.outage = Outage("W&B", wandb.Error, ConnectionError)  # the latter once its own process has ended
         folder = relative(Path(self.run.settings.sync_dir))
-        log.info(f"W&B: {f'offline; `wandb sync {folder}` sends it' if self.run.offline else self.run.url}")
+        log.info(
+            f"W&B: {f'offline; `wandb sync {folder}` sends it' if self.run.offline else self.run.url or 'disabled'}"
+        )
 
     def on_epoch_end(self, history: Sequence[Row], is_best: bool) -> None:
         row = history[-1]
