@@ -50,7 +50,7 @@ def test_what_was_found_is_said(tmp_path, caplog):
     write_classes(tmp_path / "test", 1)
     with caplog.at_level(logging.INFO, logger="cifarlab"):
         image_folder(str(tmp_path), 8)
-    assert "2 classes, images: 10 in train, 2 in test; of each class 2 (blue) to 8 (red)" in caplog.text
+    assert "2 classes, images: 10 in train, 2 in test; for training 2 (blue) to 8 (red) of each class" in caplog.text
     assert "the classes are unequal: data.balanced_sampling=true or loss=balanced_cross_entropy" in caplog.text
 
 
