@@ -21,7 +21,7 @@ from src.choices import CONFIG_DIR, SRC, choices
 from src.config import GROUPS
 from src.errors import Interrupted, UserError, explain_os_error, first_line
 from src.explanations import explain, suggest
-from src.overrides import COMMAND, allow_new_keys, is_override, key_of
+from src.overrides import COMMAND, allow_new_keys, is_override, key_of, quote_path
 from src.resolvers import register_resolvers
 from src.schemas import register_schemas
 from src.terminal import outlive_terminal
@@ -105,6 +105,8 @@ def prepare_arguments(arguments: Sequence[str], name: str) -> list[str]:
         if key_of(argument) == "hydra.job.chdir" and value.lower() not in ("false", "null"):
             raise UserError(f"{argument} is not supported, run folders are relative to here; leave it out.")
     expanded = [re.sub(r"(?<=[=,\['\"])~(?=/)", str(Path.home()), argument) for argument in arguments]
+    if name == "predict":
+        expanded = [quote_path(text) if key_of(text) in ("images", "to", "sheet") else text for text in expanded]
     return sorted(map(allow_new_keys, expanded), key=is_override)
 
 

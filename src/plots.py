@@ -136,6 +136,25 @@ def plot_mistakes(data: LabeledImages, logits: Tensor, classes: Classes) -> Figu
     return figure
 
 
+def plot_predictions(images: Tensor, predicted: Sequence[tuple[str, float]], labels: Sequence[str | None]) -> Figure:
+    """(N, 3, H, W) uint8 images, each with its class and the probability; a wrong one also with its label, coloured."""
+    rows = -(-len(images) // 6)
+    figure = Figure(figsize=(11, 0.3 + 2.2 * rows), layout="constrained")
+    figure.subplots(rows, 6, squeeze=False, subplot_kw={"frame_on": False, "xticks": [], "yticks": []})
+    for ax, image, (name, probability), label in zip(figure.axes, images, predicted, labels, strict=False):
+        ax.imshow(image.permute(1, 2, 0).numpy())
+        is_wrong = label not in (None, name)
+        title = f"{_shortened(name)} ({probability:.0%})" + (f"\nnot {_shortened(label)}" if is_wrong else "")
+        ax.set_title(title, fontsize=9, color=COLORS["val"] if is_wrong else "black")
+    return figure
+
+
+def _shortened(name: str) -> str:
+    """At most as long as a picture of a sheet is wide."""
+    shown = drawable(name.replace("_", " "))
+    return shown if len(shown) <= 18 else f"{shown[:17]}…"
+
+
 def plot_confused_pairs(matrix: Tensor, classes: Classes) -> Figure | None:
     """The 15 pairs of classes most often taken for each other, from (num_classes, num_classes) counts."""
     pairs = most_confused(matrix)[:MAX_PAIRS]

@@ -129,3 +129,13 @@ def test_reliability_has_a_point_for_each_filled_bin():
     line = figure.axes[0].lines[1]
     assert list(line.get_xdata()) == pytest.approx([0.5, 0.99988], abs=1e-5) and list(line.get_ydata()) == [0, 1]
     assert line.get_label() == "as trained, ECE 25.0%"
+
+
+def test_a_sheet_shows_each_image_with_its_class_and_a_wrong_one_with_its_label():
+    images = torch.zeros(7, 3, 8, 8, dtype=torch.uint8)
+    predicted = [("sea_horse", 0.5), *[("cat", 0.251)] * 6]
+    figure = plots.plot_predictions(images, predicted, [None, "cat", "an_extraordinarily_long_name", *[None] * 4])
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles[:3] == ["sea horse (50%)", "cat (25%)", "cat (25%)\nnot an extraordinaril…"]
+    assert titles[7:] == [""] * 5 and len(figure.axes[6].images) == 1 and not figure.axes[7].images
+    assert [figure.axes[place].title.get_color() for place in (1, 2)] == ["black", plots.COLORS["val"]]
