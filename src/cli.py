@@ -65,10 +65,7 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
     except Exception as error:
         if tasks or wants_traceback:
             raise
-        reason = (
-            f"{type(error).__name__}: {first_line(error).rstrip('.')}"  # of Hydra, for settings that it cannot take
-        )
-        sys.exit(f"error: {shlex.join(sys.argv[1:])} cannot be read ({reason}); {FULL_ERROR}=1 shows where.")
+        sys.exit(f"error: {explain_unreadable(sys.argv[1:], error)}")
     finally:
         if not wants_traceback:
             os.environ.pop(FULL_ERROR, None)
@@ -80,6 +77,12 @@ def tell(error: Exception, name: str) -> str:
     sentence = explain_os_error(error) if isinstance(error, OSError) else explain(error, name)
     print(f"error: {sentence}", file=sys.stderr, flush=True)
     return sentence
+
+
+def explain_unreadable(arguments: Sequence[str], error: Exception) -> str:
+    """One sentence for an error that is none of Hydra's own, for settings that it cannot take."""
+    reason = f"{type(error).__name__}: {first_line(error).rstrip('.')}"
+    return f"{shlex.join(arguments)} cannot be read ({reason}); {FULL_ERROR}=1 shows where."
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,7 @@
 import logging
 import warnings
 
+import matplotlib
 import pytest
 import torch
 
@@ -139,3 +140,10 @@ def test_a_sheet_shows_each_image_with_its_class_and_a_wrong_one_with_its_label(
     assert titles[:3] == ["sea horse (50%)", "cat (25%)", "cat (25%)\nnot an extraordinaril…"]
     assert titles[7:] == [""] * 5 and len(figure.axes[6].images) == 1 and not figure.axes[7].images
     assert [figure.axes[place].title.get_color() for place in (1, 2)] == ["black", plots.COLORS["val"]]
+
+
+def test_the_style_of_a_callers_own_figures_is_left_alone():
+    ours = plots.plot_curves([{"epoch": 1, "train_loss": 1.0}], "loss", "loss", "validation")
+    assert not ours.axes[0].spines["top"].get_visible() and not ours.axes[0].title.get_parse_math()
+    assert matplotlib.rcParams["axes.spines.top"] and matplotlib.rcParams["text.parse_math"]
+    assert matplotlib.rcParams["axes.prop_cycle"] == matplotlib.rcParamsDefault["axes.prop_cycle"]

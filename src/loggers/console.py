@@ -12,7 +12,7 @@ from src.formatting import duration, percent
 from src.loggers.logger import Logger, Row, RunStart
 
 log = logging.getLogger("cifarlab")
-console = Console(highlight=False, markup=False, soft_wrap=True)
+console = Console(highlight=False, markup=False, soft_wrap=True, force_jupyter=False)  # plain lines in notebooks
 
 WIDTHS = {
     "epoch": 9,
