@@ -1,5 +1,6 @@
 """A bar for work on many files, on standard error, and only where that is a terminal."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 @contextmanager
 def progress_bar(description: str, total: int) -> Iterator[Callable[[], None]]:
     """Within it each call of what it yields moves the bar by one of `total`; the bar vanishes at the end."""
-    console = Console(stderr=True, force_jupyter=False)
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()  # rich also believes FORCE_COLOR
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not is_terminal) as bar:
         task = bar.add_task(description, total=total)
         yield lambda: bar.advance(task)

@@ -12,7 +12,7 @@ from src.formatting import duration, percent
 from src.loggers.logger import Logger, Row, RunStart
 
 log = logging.getLogger("cifarlab")
-console = Console(highlight=False, markup=False, soft_wrap=True, force_jupyter=False)  # plain lines in notebooks
+console = Console(highlight=False, markup=False, soft_wrap=True)
 
 WIDTHS = {
     "epoch": 9,
@@ -41,7 +41,10 @@ class ConsoleHandler(logging.Handler):
     """Prints messages above the bar, without markup."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
+        if console.is_jupyter:  # where rich would make each line a display of its own
+            print(self.format(record), flush=True)
+        else:
+            console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
 
 
 class ConsoleLogger(Logger):
