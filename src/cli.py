@@ -21,7 +21,7 @@ from src.choices import CONFIG_DIR, SRC, choices
 from src.config import GROUPS
 from src.errors import Interrupted, UserError, explain_os_error, first_line
 from src.explanations import explain, suggest
-from src.overrides import COMMAND, allow_new_keys, is_override, key_of
+from src.overrides import COMMAND, allow_new_keys, is_override, key_of, quote_path
 from src.resolvers import register_resolvers
 from src.schemas import register_schemas
 from src.terminal import outlive_terminal
@@ -66,10 +66,7 @@ def run_command(name: str, task: Callable[[DictConfig], None]) -> NoReturn:
     except Exception as error:
         if composed or wants_traceback:
             raise
-        reason = (
-            f"{type(error).__name__}: {first_line(error).rstrip('.')}"  # of Hydra, for settings that it cannot take
-        )
-        sys.exit(f"error: {shlex.join(sys.argv[1:])} cannot be read ({reason}); {FULL_ERROR}=1 shows where.")
+        sys.exit(f"error: {explain_unreadable(sys.argv[1:], error)}")
     finally:
         if not wants_traceback:
             os.environ.pop(FULL_ERROR, None)
@@ -83,6 +80,12 @@ def tell(error: Exception, name: str) -> str:
 
     say_error(f"error: {sentence}")
     return sentence
+
+
+def explain_unreadable(arguments: Sequence[str], error: Exception) -> str:
+    """One sentence for an error that is none of Hydra's own, for settings that it cannot take."""
+    reason = f"{type(error).__name__}: {first_line(error).rstrip('.')}"
+    return f"{shlex.join(arguments)} cannot be read ({reason}); {FULL_ERROR}=1 shows where."
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
@@ -108,6 +111,8 @@ def prepare_arguments(arguments: Sequence[str], name: str) -> list[str]:
         if key_of(argument) == "hydra.job.chdir" and value.lower() not in ("false", "null"):
             raise UserError(f"{argument} is not supported, run folders are relative to here; leave it out.")
     expanded = [re.sub(r"(?<=[=,\['\"])~(?=/)", str(Path.home()), argument) for argument in arguments]
+    if name == "predict":
+        expanded = [quote_path(text) if key_of(text) in ("images", "to", "sheet") else text for text in expanded]
     return sorted(map(allow_new_keys, expanded), key=is_override)
 
 

@@ -45,6 +45,13 @@ def quote_override(key: str, value: str | Path) -> str:
     return f"{key}='{escaped}'"
 
 
+def quote_path(override: str) -> str:
+    """The override with quotes where its value can only be a path: "images='cat (1).jpg'" of "images=cat (1).jpg"."""
+    key, _, value = override.partition("=")
+    is_path = re.search(r"[\[\](){}=]", value) and not re.match(r"[\['\"]", value)
+    return quote_override(key, value) if is_path else override
+
+
 def shell_override(key: str, value: str | Path) -> str:
     """The same as it can be typed into a shell."""
     return shlex.quote(quote_override(key, value))

@@ -30,25 +30,25 @@ BOX = "□"
 FALLBACKS = ("Noto Sans", "WenQuanYi", "Droid Sans Fallback", "Unifont", "Arial Unicode", "Microsoft YaHei", "Malgun")
 FONTS = ["DejaVu Sans", *sorted(name for name in font_manager.get_font_names() if name.startswith(FALLBACKS))]
 
-matplotlib.use("Agg")
 # Names of classes and settings come from users: they are drawn literally, and `$` starts no formula.
-matplotlib.rcParams.update(
-    {
-        "text.parse_math": False,
-        "font.family": FONTS,
-        "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
-)
+STYLE = {
+    "text.parse_math": False,
+    "font.family": FONTS,
+    "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+in_style = matplotlib.rc_context(STYLE)  # decorates what draws: figures of a notebook keep the style of its user
 
 
+@in_style
 def save(figure: Figure, path: Path) -> None:
     """Writes `figure` as a PNG file, into a folder that is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: figure.savefig(file, dpi=130, format="png"))
 
 
+@in_style
 def plot_samples(data: LabeledImages, classes: Classes) -> Figure:
     """Ten images (the first of ten classes spread over all that have any) with the names of their classes."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
@@ -66,6 +66,7 @@ def image_grid(images: Tensor, columns: int = 8) -> np.ndarray:
     return make_grid(images, nrow=columns, padding=0).permute(1, 2, 0).cpu().numpy()
 
 
+@in_style
 def plot_curves(history: Sequence[Row], quantity: str, title: str, watched: str) -> Figure:
     """Training and validation of "loss" or "top1" over the epochs; `watched` is "validation" or "test set"."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -89,6 +90,7 @@ def plot_curves(history: Sequence[Row], quantity: str, title: str, watched: str)
     return figure
 
 
+@in_style
 def plot_confusion(matrix: Tensor, classes: Classes) -> Figure:
     """The share of each true class (rows) that is given each predicted class, from (num_classes, num_classes) counts.
 
@@ -118,6 +120,7 @@ def plot_confusion(matrix: Tensor, classes: Classes) -> Figure:
     return figure
 
 
+@in_style
 def plot_mistakes(data: LabeledImages, logits: Tensor, classes: Classes) -> Figure | None:
     """The 20 most confident mistakes, each with its true and its predicted class; None where there is no mistake."""
     confidence, predicted = logits.softmax(dim=1).max(dim=1)
@@ -136,6 +139,27 @@ def plot_mistakes(data: LabeledImages, logits: Tensor, classes: Classes) -> Figu
     return figure
 
 
+@in_style
+def plot_predictions(images: Tensor, predicted: Sequence[tuple[str, float]], labels: Sequence[str | None]) -> Figure:
+    """(N, 3, H, W) uint8 images, each with its class and the probability; a wrong one also with its label, coloured."""
+    rows = -(-len(images) // 6)
+    figure = Figure(figsize=(11, 0.3 + 2.2 * rows), layout="constrained")
+    figure.subplots(rows, 6, squeeze=False, subplot_kw={"frame_on": False, "xticks": [], "yticks": []})
+    for ax, image, (name, probability), label in zip(figure.axes, images, predicted, labels, strict=False):
+        ax.imshow(image.permute(1, 2, 0).numpy())
+        is_wrong = label not in (None, name)
+        title = f"{_shortened(name)} ({probability:.0%})" + (f"\nnot {_shortened(label)}" if is_wrong else "")
+        ax.set_title(title, fontsize=9, color=COLORS["val"] if is_wrong else "black")
+    return figure
+
+
+def _shortened(name: str) -> str:
+    """At most as long as a picture of a sheet is wide."""
+    shown = drawable(name.replace("_", " "))
+    return shown if len(shown) <= 18 else f"{shown[:17]}…"
+
+
+@in_style
 def plot_confused_pairs(matrix: Tensor, classes: Classes) -> Figure | None:
     """The 15 pairs of classes most often taken for each other, from (num_classes, num_classes) counts."""
     pairs = most_confused(matrix)[:MAX_PAIRS]
@@ -154,6 +178,7 @@ def plot_confused_pairs(matrix: Tensor, classes: Classes) -> Figure | None:
     return figure
 
 
+@in_style
 def plot_reliability(parts: Mapping[str, Reliability]) -> Figure:
     """Accuracy over confidence, one line for each of `parts` by its name; on the diagonal both are equal."""
     figure = Figure(figsize=(6, 5.5), layout="constrained")

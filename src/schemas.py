@@ -58,10 +58,12 @@ class EvaluateConfig:
 @dataclass
 class PredictConfig:
     run: str | None = None  # the folder of the run
-    images: str | None = None  # a file, or a pattern in quotes
+    images: Any = None  # a file, a folder, a pattern in quotes, a list of these, or - for standard input
     checkpoint: str | None = None  # best or last; null: the one that the run itself evaluated
     top: int = 5  # classes per image
-    format: str = "table"  # or json, on standard output alone
+    format: str | None = None  # table, json or csv; null: by the name of `to`, else table
+    to: str | None = None  # a file to write instead of printing: classes.json, classes.csv
+    sheet: str | None = None  # a PNG file for the first 24 images with their predictions
     device: str = "auto"  # auto, cpu or cuda
     trust: bool = False  # run the code of others that the run's config names
 

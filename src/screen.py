@@ -14,7 +14,10 @@ GOOD, BAD, DOUBTFUL = "green", "red", "yellow"
 
 def say(text: str, style: str | None = None) -> None:
     """Prints `text` as it is, above a bar; `style` is one of the colours."""
-    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+    if console.is_jupyter:  # where Rich would make each line a display of its own
+        print(text, flush=True)
+    else:
+        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def say_error(text: str) -> None:

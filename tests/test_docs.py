@@ -7,6 +7,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from src.overrides import key_of
 from src.parsing import parse_config
 from src.schemas import SCHEMAS
 from src.sweeps.grid import list_values
-from tests.conftest import ROOT, SMALL, process_environment
+from tests.conftest import ROOT, SMALL
 
 DOCS = ROOT / "docs"
 GENERATED = DOCS / "configuration.md"  # its commands are the examples of conf/, which tests/test_conf.py checks
@@ -256,16 +257,38 @@ def test_own_parts_train(command_process, own_parts, arguments, tmp_path):
     assert (tmp_path / "history.jsonl").exists() == ("logger=json_lines" in arguments)
 
 
+def rows_of(table: str) -> list[tuple[str, ...]]:
+    """Setting, accuracy and number of runs of each row of a sweep's table."""
+    return re.findall(r"^(adam|sgd) +([\d.]+) % .*? % +(\d)  ", table, re.MULTILINE)
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_tutorial_works_word_for_word(tmp_path):
-    environment = process_environment() | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    """In a copy of the project, as in a fresh clone; the numbers in its text are those that are printed."""
+    for folder in ("src", "conf"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(tmp_path)}
+    lines = [line for line in shell_lines(TUTORIAL) if not line.startswith(NOT_RUN)]
     printed = []
-    for line in shell_lines(TUTORIAL):
-        if not line.startswith(NOT_RUN):
-            done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
-            assert done.returncode == 0, f"{line}\n{done.stderr}"
-            printed.append(done.stdout)
-    assert "outputs/first is completed; there is nothing left to do." in "".join(printed)
+    for line in lines:
+        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        printed.append(done.stdout)
+    train, _, evaluate, resume, ask, add, report = printed
+    images = re.search(
+        r"([\d,]+) to train on, ([\d,]+) held out for validation, ([\d,]+) for the test", prose(TUTORIAL)
+    )
+    counts = "{} training images, {} held out for validation, {} test images".format(*images.groups())
+    assert counts in train and "outputs/first is completed; there is nothing left to do." in resume
+    assert evaluate.splitlines()[-1].endswith(", the same")
+    for output, table in zip((ask, add), blocks(TUTORIAL, "text"), strict=True):
+        for (setting, top1, n), (expected, expected_top1, expected_n) in zip(
+            rows_of(output), rows_of(table), strict=True
+        ):
+            assert (setting, n) == (expected, expected_n)
+            assert abs(float(top1) - float(expected_top1)) < 3  # points: other processors round in other ways
+    assert "outputs/answer" in report
     assert (tmp_path / "outputs" / "answer" / "report.html").exists()
     assert len(list((tmp_path / "outputs" / "question").glob("*/test_logits.pt"))) == 6

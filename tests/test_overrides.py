@@ -4,7 +4,7 @@ import sys
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from src.overrides import COMMAND, allow_new_keys, exact_command, key_of, named_keys, shell_override
+from src.overrides import COMMAND, allow_new_keys, exact_command, key_of, named_keys, quote_path, shell_override
 
 
 def test_keys_may_be_added_to_open_nodes_alone():
@@ -35,3 +35,9 @@ def test_keys_are_without_signs():
 def test_named_keys_are_those_of_the_overrides_each_once():
     named = named_keys(["model=deep", "++optimizer.lr=1", "seed=2", "optimizer.lr=3"])
     assert named == ["model", "optimizer.lr", "seed"]
+
+
+def test_a_path_with_brackets_is_quoted_but_no_list_and_no_quoted_text():
+    assert quote_path("images=shots[1]/cat (2).jpg") == "images='shots[1]/cat (2).jpg'"
+    for typed in ("images=[a.png,b.png]", "images='a(1).png'", "images=photos/*.png", "images=a.png,b.png", "to=null"):
+        assert quote_path(typed) == typed

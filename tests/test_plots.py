@@ -1,6 +1,7 @@
 import logging
 import warnings
 
+import matplotlib
 import pytest
 import torch
 
@@ -129,3 +130,20 @@ def test_reliability_has_a_point_for_each_filled_bin():
     line = figure.axes[0].lines[1]
     assert list(line.get_xdata()) == pytest.approx([0.5, 0.99988], abs=1e-5) and list(line.get_ydata()) == [0, 1]
     assert line.get_label() == "as trained, ECE 25.0%"
+
+
+def test_a_sheet_shows_each_image_with_its_class_and_a_wrong_one_with_its_label():
+    images = torch.zeros(7, 3, 8, 8, dtype=torch.uint8)
+    predicted = [("sea_horse", 0.5), *[("cat", 0.251)] * 6]
+    figure = plots.plot_predictions(images, predicted, [None, "cat", "an_extraordinarily_long_name", *[None] * 4])
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles[:3] == ["sea horse (50%)", "cat (25%)", "cat (25%)\nnot an extraordinaril…"]
+    assert titles[7:] == [""] * 5 and len(figure.axes[6].images) == 1 and not figure.axes[7].images
+    assert [figure.axes[place].title.get_color() for place in (1, 2)] == ["black", plots.COLORS["val"]]
+
+
+def test_the_style_of_a_callers_own_figures_is_left_alone():
+    ours = plots.plot_curves([{"epoch": 1, "train_loss": 1.0}], "loss", "loss", "validation")
+    assert not ours.axes[0].spines["top"].get_visible() and not ours.axes[0].title.get_parse_math()
+    assert matplotlib.rcParams["axes.spines.top"] and matplotlib.rcParams["text.parse_math"]
+    assert matplotlib.rcParams["axes.prop_cycle"] == matplotlib.rcParamsDefault["axes.prop_cycle"]

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from src.data.decoding import read_image
-from src.errors import UserError
-from src.predict import find_images
 from src.training.trained_model import load_trained
 from tests.quick import QUICK, quick_commands
 
@@ -60,40 +59,20 @@ def test_table_has_five_classes_per_image(command, place):
         (["images=*.gif"], "matches no file"),
         ([], "images is missing"),
         (["images=*.png", "top=0"], "top=0 must be at least 1"),
-        (["images=*.png", "format=xml"], "format=xml is not one of table, json"),
+        (["images=*.png", "format=xml"], "format=xml is not one of table, json, csv"),
         (["images=*.png", "run=nowhere"], "run=nowhere is not the folder of a run"),
         (["images=*.png", "run=null"], "run is missing"),
+        (["images=[[a]]"], "must be a list of names"),
+        (["images=.", "to=nowhere/a.csv"], "to=nowhere/a.csv cannot be written: there is no folder nowhere"),
+        (["images=.", "to=run"], "to=run is a folder"),
+        (["images=.", "to="], "to names no file"),
+        (["images=.", "to=red.png"], "to=red.png is one of the images"),
+        (["images=.", "sheet=sheet.jpg"], "sheet=sheet.jpg must be a PNG file"),
     ],
 )
 def test_mistakes_get_one_sentence(command, place, arguments, sentence):
     done = command("predict", "run=run", *arguments, cwd=place)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and sentence in done.stderr
-
-
-def test_images_are_found_in_the_home_folder_and_below(place, monkeypatch):
-    monkeypatch.setenv("HOME", str(place))
-    assert find_images("~/red.png") == [str(place / "red.png")]
-    assert find_images("~/**/r*.png")[0] == str(place / "red.png")
-    with pytest.raises(UserError, match="matches no file"):
-        find_images("~/nowhere/*.png")
-
-
-def test_a_name_with_brackets_is_a_file(place, monkeypatch):
-    Image.new("RGB", (8, 8)).save(place / "cat[1].jpg")
-    monkeypatch.chdir(place)
-    assert find_images("cat[1].jpg") == ["cat[1].jpg"]
-    with pytest.raises(UserError, match=r"images=dog\[1\]\.jpg matches no file; .*; write \[\[\] for a \[ in a name"):
-        find_images("dog[1].jpg")
-
-
-def test_brackets_of_a_folder_that_exists_are_its_name(tmp_path):
-    for name in ("shots[1]/a.jpg", "shots[1]/below/b.jpg", "shots1/c.jpg"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
-    (tmp_path / "shots[1]" / "folder.jpg").mkdir()
-    assert find_images(f"{tmp_path}/shots[1]/*.jpg") == [f"{tmp_path}/shots[1]/a.jpg"]
-    assert find_images(f"{tmp_path}/shots[1]/*/*.jpg") == [f"{tmp_path}/shots[1]/below/b.jpg"]
-    assert find_images(f"{tmp_path}/shots[12]/*.jpg") == [f"{tmp_path}/shots1/c.jpg"]
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="names are always UTF-8 there")
@@ -106,3 +85,60 @@ def test_strange_names_are_escaped(command, place, tmp_path):
     assert table.stdout.splitlines()[2].startswith(rf"{tmp_path}/\udcff\x1b[2J.png  ")
     printed = command("predict", *arguments, "format=json", cwd=place).stdout
     assert printed.isascii() and list(json.loads(printed)) == [path]
+
+
+def test_bad_files_are_named_and_skipped(command, place):
+    done = command("predict", "run=run", "images=[words.txt,red.png,nowhere.png]", "top=1", "format=csv", cwd=place)
+    assert done.returncode == 0
+    assert [line.split(",")[:2] for line in done.stdout.splitlines()] == [["image", "rank"], ["red.png", "1"]]
+    assert done.stderr.splitlines() == [
+        "skipped: words.txt cannot be read as an image (damaged, or no image); replace or remove it.",
+        "skipped: nowhere.png cannot be read as an image (there is no file); replace or remove it.",
+        "2 of 3 files are skipped.",
+    ]
+
+
+def test_only_bad_files_are_an_error_and_write_nothing(command, place):
+    done = command("predict", "run=run", "images=[words.txt,nowhere.png]", "to=never.csv", cwd=place)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.splitlines()[-1] == "error: none of the 2 files can be read as an image."
+    assert not (place / "never.csv").exists()
+
+
+@pytest.fixture(scope="module")
+def labeled(place):
+    """Nine images in folders named after classes a and b of the run, one in another folder."""
+    for folder, count in (("a", 6), ("b", 3), ("elsewhere", 1)):
+        (place / "labeled" / folder).mkdir(parents=True)
+        for number in range(count):
+            Image.effect_noise((20, 20), 30 * number).save(place / "labeled" / folder / f"{number}.png")
+    return place / "labeled"
+
+
+def test_folders_that_are_named_after_classes_give_the_accuracy(command, place, labeled):
+    done = command("predict", "run=run", "images=labeled", "to=labeled.json", "top=1", cwd=place)
+    best = {path: ranked[0]["class"] for path, ranked in json.loads((place / "labeled.json").read_text()).items()}
+    correct = sum(path.split("/")[1] == name for path, name in best.items())
+    assert len(best) == 10 and "10 images are classified in labeled.json" in done.stdout
+    accuracy = f"accuracy {100 * correct / 9:.2f} %: {correct} of 9 images in folders named after classes"
+    assert done.stdout.splitlines()[-1] == f"{accuracy}; 1 more in other folders"
+    assert "class  images  accuracy" in done.stdout
+
+
+def test_beside_json_the_accuracy_is_on_standard_error(command, place, labeled):
+    done = command("predict", "run=run", "images=labeled/b", "format=json", cwd=place)
+    assert len(json.loads(done.stdout)) == 3
+    assert done.stderr.startswith("accuracy ") and done.stderr.endswith("of 3 images in folders named after classes\n")
+
+
+def test_the_sheet_is_a_picture_of_the_first_images(command, place, labeled, monkeypatch):
+    monkeypatch.setattr("src.predict.SHEET_IMAGES", 4)
+    monkeypatch.setattr("src.data.image_batches.BATCH_SIZE", 3)
+    drawn = []
+    monkeypatch.setattr("src.plots.plot_predictions", lambda *arguments: drawn.append(arguments) or Figure())
+    done = command("predict", "run=run", "images=labeled", "top=2", "sheet=sheet.png", cwd=place)
+    assert done.returncode == 0 and "sheet.png shows the first 4 of 10 images" in done.stderr
+    (images, best, labels), paths = drawn[0], [labeled / "a" / f"{number}.png" for number in range(4)]
+    assert torch.equal(images, torch.stack([read_image(path, 8) for path in paths]))
+    assert len(best) == 4 and labels == ["a"] * 4
+    assert Image.open(place / "sheet.png").format == "PNG"

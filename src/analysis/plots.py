@@ -8,12 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.analysis.stats import Spread
-from src.plots import COLORS, PALETTE, UNAUGMENTED, drawable
+from src.plots import COLORS, PALETTE, UNAUGMENTED, drawable, in_style
 
 MAX_TOGETHER = 4  # settings in one chart
 MAX_PANELS = 24
 
 
+@in_style
 def plot_settings(spreads: Mapping[str, Spread], scale: float, label: str) -> Figure:
     """The mean of each setting, by its name, with its 95 % interval; a value is multiplied by `scale`."""
     figure = Figure(figsize=(9, 1.2 + 0.42 * len(spreads)), layout="constrained")
@@ -28,6 +29,7 @@ def plot_settings(spreads: Mapping[str, Spread], scale: float, label: str) -> Fi
     return figure
 
 
+@in_style
 def plot_setting_curves(curves: Mapping[str, Sequence[Sequence[float]]], title: str, from_zero: bool = False) -> Figure:
     """Mean and range of the runs of each setting, over the epochs that all of its runs completed.
 
@@ -71,6 +73,7 @@ def _draw_curve(ax: Axes, values: Sequence[Sequence[float]], color: str, label: 
     ax.plot(epochs, list(map(fmean, values)), label=label, color=color, linewidth=1.8, marker=marker)
 
 
+@in_style
 def plot_gaps(accuracies: Mapping[str, tuple[float | None, float | None]]) -> Figure:
     """Accuracies by the setting's name: on training images, without augmentation, and on validation images."""
     figure = Figure(figsize=(9, 1.2 + 0.45 * len(accuracies)), layout="constrained")
@@ -88,6 +91,7 @@ def plot_gaps(accuracies: Mapping[str, tuple[float | None, float | None]]) -> Fi
     return figure
 
 
+@in_style
 def plot_differences(differences: Mapping[str, Sequence[float]], margin: float, label: str) -> Figure:
     """Differences by their name, each (mean, low, high) or (mean,), around zero; a grey band spans the margin."""
     figure = Figure(figsize=(11, 1.4 + 0.45 * len(differences)), layout="constrained")

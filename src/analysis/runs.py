@@ -39,6 +39,11 @@ class RunRecord:
         """Seed and fold."""
         return tuple(self.settings[name] for name in REPLICATES)
 
+    @property
+    def metrics(self) -> dict[str, int | float | None]:
+        """All that the run measured, by dotted names as for `metric`."""
+        return {f"metrics.{name}": value for name, value in _flatten(self.result.get("metrics") or {}).items()}
+
     def metric(self, name: str) -> float | None:
         """A number of result.json by its dotted name, as metrics.val.top1; None where it was not measured."""
         value = _flatten(self.result).get(name)

@@ -62,15 +62,22 @@ def read_image(path: str | Path, size: int, fit: str = "crop") -> Tensor:
 
 
 def fit_image(image: Image.Image, size: int, fit: str) -> Tensor:
-    """An RGB image as (3, size, size) uint8.
+    """An RGB image as (3, size, size) uint8; see `fit_pixels`."""
+    return fit_pixels(transforms.pil_to_tensor(image), size, fit)
+
+
+def fit_pixels(pixels: Tensor, size: int, fit: str) -> Tensor:
+    """(..., 3, size, size) uint8 of images (..., 3, H, W) uint8.
 
     "crop" resizes the shorter side to `size` and cuts out the center; "letterbox" resizes the longer side and fills the
     rest with gray.
     """
-    pixels = transforms.pil_to_tensor(image)
+    height, width = pixels.shape[-2:]
+    if (height, width) == (size, size):
+        return pixels
     if fit == "crop":
         return transforms.center_crop(transforms.resize(pixels, [size]), [size, size])
-    height, width = (max(1, round(side * size / max(image.size))) for side in (image.height, image.width))
+    height, width = (max(1, round(side * size / max(pixels.shape[-2:]))) for side in (height, width))
     left, top = (size - width) // 2, (size - height) // 2
     borders = [left, top, size - width - left, size - height - top]
     return transforms.pad(transforms.resize(pixels, [height, width]), borders, fill=BORDER)

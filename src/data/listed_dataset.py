@@ -171,7 +171,8 @@ def _log_found(labels: Tensor, parts: Mapping[str, Tensor], classes: Classes, re
     per_class = f"{low:,}" if low == high else f"{low:,} ({classes.names[int(sizes.argmin())]}) to {high:,} "
     if low != high:
         per_class += f"({classes.names[int(sizes.argmax())]})"
-    log.info(f"{printable(reading.root)}: {len(classes.names)} classes, images: {counts}; for training {per_class} of each class")
+    name, num_classes = printable(reading.root), len(classes.names)
+    log.info(f"{name}: {num_classes} classes, images: {counts}; for training {per_class} of each class")
     if high >= UNEQUAL * low:
         log.info(
             "the classes are unequal: data.balanced_sampling=true or loss=balanced_cross_entropy weighs them alike"

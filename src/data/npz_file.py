@@ -5,10 +5,9 @@ import os
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
 from src.data.dataset import Classes, ImageDataset, LabeledImages
+from src.data.decoding import fit_pixels
 from src.errors import UserError, require
 from src.formatting import printable
 
@@ -70,11 +69,7 @@ def _find_part(arrays: dict[str, NDArray], part: str, path: str, size: int) -> L
         f"each of the {len(images):,} images, from 0",
     )
     pixels = torch.from_numpy(images).view(len(images), *images.shape[1:3], channels).permute(0, 3, 1, 2)
-    return LabeledImages(_fit(pixels.expand(-1, 3, -1, -1), size), torch.from_numpy(flat[:, 0].astype(np.int64)))
-
-
-def _fit(images: Tensor, size: int) -> Tensor:
-    """(N, 3, size, size) of images (N, 3, H, W): see `src.data.decoding.fit_image`, "crop"."""
-    if images.shape[-2:] != (size, size):
-        images = transforms.center_crop(transforms.resize(images, [size]), [size, size])
-    return images.contiguous()
+    return LabeledImages(
+        fit_pixels(pixels.expand(-1, 3, -1, -1), size, "crop").contiguous(),
+        torch.from_numpy(flat[:, 0].astype(np.int64)),
+    )

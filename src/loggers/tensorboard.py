@@ -52,6 +52,7 @@ class TensorBoardLogger(Logger):
         if not run.history:  # a start that was killed before its first epoch left texts and pictures: all come again
             for events in folder.glob(f"events.out.tfevents.*{SUFFIX}"):
                 events.unlink()
+        self.hook = threading.excepthook
         threading.excepthook = _say_nothing_of_files
         with self._telling():
             # what was written for the next epoch and later ones is dropped: it is done again
@@ -87,8 +88,11 @@ class TensorBoardLogger(Logger):
             self.writer.flush()
 
     def close(self, status: Status) -> None:
-        with self._telling():
-            self.writer.close()
+        try:
+            with self._telling():
+                self.writer.close()
+        finally:
+            threading.excepthook = self.hook
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

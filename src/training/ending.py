@@ -10,14 +10,13 @@ from typing import Any
 from src.config import RunConfig
 from src.errors import Interrupted, UserError, explain_os_error
 from src.loggers.logger import Logger, RunStart, notify
-from src.overrides import exact_command
 from src.result import Status
 from src.run_dir import RunDir
 from src.training.messages import explain_failure, log, resume_command
 
 
 @contextmanager
-def record_status(run_dir: RunDir, config: RunConfig) -> Iterator[None]:
+def record_status(run_dir: RunDir, config: RunConfig, command: str) -> Iterator[None]:
     """Keeps the status in result.json true, however the run ends; a killed process leaves "running"."""
     before = run_dir.load_result()
     run_dir.update_result(
@@ -26,7 +25,7 @@ def record_status(run_dir: RunDir, config: RunConfig) -> Iterator[None]:
         stopped_by=None,
         **dict.fromkeys(("evaluated", "evaluated_epoch", "evaluated_step", "metrics", "tta_flip")),  # of an earlier end
         started=before.get("started") or datetime.now().isoformat(timespec="seconds"),
-        commands=[*before.get("commands", []), exact_command()],
+        commands=[*before.get("commands", []), command],
     )
     try:
         yield

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -47,14 +48,17 @@ class LogFile(logging.FileHandler):
 
 @contextmanager
 def log_messages(run_dir: RunDir, on_terminal: bool) -> Iterator[None]:
-    """Within it messages and Python's warnings go to train.log and, if asked for, to the terminal."""
+    """Within it messages and Python's warnings go to train.log and, if asked for, to the terminal; not elsewhere."""
     log_file = LogFile(run_dir.log_file, encoding="utf-8", errors="backslashreplace", delay=True)
     handlers: list[logging.Handler] = [log_file]
     if on_terminal:
         handlers.append(ConsoleHandler())
     loggers = (log, logging.getLogger("py.warnings"))
+    before = [(logger, logger.level, logger.propagate) for logger in loggers]
+    shown = warnings.showwarning
     log.setLevel(logging.INFO)
     logging.captureWarnings(True)
+    were_captured = warnings.showwarning is shown
     for logger in loggers:
         logger.propagate = False
         for handler in handlers:
@@ -62,8 +66,10 @@ def log_messages(run_dir: RunDir, on_terminal: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        logging.captureWarnings(False)
-        for logger in loggers:
+        logging.captureWarnings(were_captured)
+        for logger, level, propagate in before:
+            logger.setLevel(level)
+            logger.propagate = propagate
             for handler in handlers:
                 logger.removeHandler(handler)
         log_file.close()

@@ -11,6 +11,7 @@ from src.data.split import Splits
 from src.files import write_text
 from src.loggers.logger import RunStart
 from src.models.summary import Summary, summarize
+from src.overrides import exact_command
 from src.result import Status, StopReason
 from src.run_dir import RunDir
 from src.training.artifacts import save_figures, save_predictions_of
@@ -50,15 +51,15 @@ from src.training.time_budget import settle_epochs
 from src.training.trainer import Trainer
 
 
-def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None) -> None:
+def run(config: RunConfig, run_dir: RunDir, pause_at: int | None = None, command: str | None = None) -> None:
     """Trains from where the run in `run_dir` stands, to its end or to the end of epoch `pause_at`, and evaluates it.
 
-    result.json says "running" meanwhile, and how it ended afterwards. Raises UserError for what the user can mend,
-    Interrupted after a signal.
+    result.json says "running" meanwhile, and how it ended afterwards; `command` is noted there, None being the command
+    line of this process. Raises UserError for what the user can mend, Interrupted after a signal.
     """
     with (
         log_messages(run_dir, "console" in config.logger),
-        record_status(run_dir, config),
+        record_status(run_dir, config, command or exact_command()),
         stop_on_signals(run_dir.log_file) as stop,
         call_ranks(Order(config, run_dir, pause_at), stop) as ranks,
     ):

@@ -1,6 +1,7 @@
 """Signals that ask a run to stop, which the training loop answers between two steps; SIGHUP as a line in the log."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,9 +29,12 @@ def stop_on_signals(log_file: Path | None) -> Iterator[StopRequest]:
 
     Under torchrun a second one does nothing: torchrun repeats the terminal's signals. SIGUSR1, by which SLURM can
     announce a time limit, only asks. SIGHUP, which a closing terminal sends, is noted in
-    `log_file`: the run goes on.
+    `log_file`: the run goes on. Outside of the main thread Python hears no signals, and nothing changes.
     """
     request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
 
     def ask(number: int, _frame: FrameType | None) -> None:
         if request.signal_number is None:

@@ -102,3 +102,24 @@ def test_what_the_user_can_mend_is_one_sentence(tiny, error, sentence):
 @pytest.mark.parametrize("error", [ValueError("x"), RuntimeError("x"), FakeDynamoError("x")])
 def test_faults_of_the_program_are_not_explained_away(tiny, error):
     assert explain_failure(error, tiny()) is None
+
+
+def test_afterwards_logging_is_set_up_as_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(log, "level", logging.ERROR)
+    monkeypatch.setattr(log, "propagate", True)
+    own, shown = logging.getLogger("py.warnings"), warnings.showwarning
+    before = own.level, own.propagate, list(own.handlers), list(log.handlers)
+    logging.captureWarnings(True)
+    try:
+        captured = warnings.showwarning
+        with log_messages(RunDir(tmp_path), on_terminal=False):
+            assert log.level == logging.INFO and not log.propagate
+        assert (log.level, log.propagate) == (logging.ERROR, True) and warnings.showwarning is captured
+    finally:
+        logging.captureWarnings(False)
+    assert warnings.showwarning is shown and before == (
+        own.level,
+        own.propagate,
+        list(own.handlers),
+        list(log.handlers),
+    )

@@ -1,0 +1,68 @@
+"""Images as a program holds them - paths, Pillow's images or arrays - as batches for a network."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from src.config import DataConfig
+from src.data.decoding import fit_image, fit_pixels
+from src.data.image_batches import BATCH_SIZE, read_in_batches
+from src.data.image_file import BrokenImage, to_rgb
+from src.errors import UserError, require
+
+Path_ = str | os.PathLike[str]
+KINDS = "images must be a path or an image of Pillow, a list of either, or a uint8 array (N, 3, H, W) or (N, H, W, 3)"
+
+
+def batch_images(images: Any, data: DataConfig) -> Iterator[Tensor]:
+    """Batches (n, 3, image_size, image_size) uint8 of `images`, in their order, at the size and fit of `data`.
+
+    Args:
+        images: a path, an image of Pillow, a list of paths, a list of images, or a uint8 tensor or array (N, 3, H, W)
+            or (N, H, W, 3) of RGB.
+        data: data.image_size and data.fit.
+
+    Raises UserError for anything else, and for a file that is missing or no image.
+    """
+    if isinstance(images, str | os.PathLike | Image.Image):
+        images = [images]
+    if hasattr(images, "__array__"):
+        yield from (fit_pixels(batch, data.image_size, data.fit) for batch in _as_tensor(images).split(BATCH_SIZE))
+        return
+    require(isinstance(images, Sequence) and len(images) > 0, f"{KINDS}; this is {_describe(images)}")
+    if all(isinstance(each, Image.Image) for each in images):
+        for first in range(0, len(images), BATCH_SIZE):
+            yield torch.stack([_convert(image, data) for image in images[first : first + BATCH_SIZE]])
+    elif all(isinstance(each, str | os.PathLike) for each in images):
+        for batch in read_in_batches([str(Path(path).expanduser()) for path in images], data):
+            if batch.problems:
+                raise UserError(batch.problems[0])
+            yield batch.images
+    else:
+        raise UserError(f"{KINDS}; this is {_describe(images)}.")
+
+
+def _as_tensor(images: Any) -> Tensor:
+    """(N, 3, H, W) uint8; views and negative strides of NumPy are copied."""
+    tensor = images if isinstance(images, Tensor) else torch.from_numpy(images.copy())
+    is_valid = tensor.dtype == torch.uint8 and tensor.ndim == 4 and len(tensor) > 0 and 3 in tensor.shape[1::2]
+    require(is_valid, f"{KINDS}; this one has the shape {tuple(tensor.shape)} and is {tensor.dtype}")
+    return tensor if tensor.shape[1] == 3 else tensor.permute(0, 3, 1, 2).contiguous()
+
+
+def _convert(image: Image.Image, data: DataConfig) -> Tensor:
+    try:
+        return fit_image(to_rgb(ImageOps.exif_transpose(image)), data.image_size, data.fit)
+    except BrokenImage as error:
+        raise UserError(f"an image of mode {image.mode} cannot be used: {error}.") from error
+
+
+def _describe(images: Any) -> str:
+    if isinstance(images, Sequence):
+        return f"a list of {', '.join(sorted({type(each).__name__ for each in images})) or 'nothing'}"
+    return f"a {type(images).__name__}"
