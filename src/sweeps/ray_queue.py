@@ -1,6 +1,7 @@
 """The jobs of a sweep as tasks of Ray, on this machine or on the nodes of a cluster."""
 
 import os
+import signal
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ class RayQueue:
         variables = {"PYTHONPATH": python_path()}
         if "OMP_NUM_THREADS" not in os.environ:
             variables["OMP_NUM_THREADS"] = str(max(1, int(num_cpus)))
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             self.ray.init(
                 address=address or "local",
@@ -42,11 +44,13 @@ class RayQueue:
                 f"hydra.launcher.address={address}: no Ray cluster answers ({first_line(error).rstrip('.')}); one that "
                 "wants a token needs RAY_AUTH_MODE=token."
             ) from error
+        finally:
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's prints a stack, and aborts three seconds later
         wanted = {"CPU": num_cpus, "GPU": num_gpus}
         if not any(fits(node, wanted) for node in self.ray.nodes()):
             asked = f"hydra.launcher.num_cpus={num_cpus:g} and num_gpus={num_gpus:g}"
             require(address is not None, f"{asked} are more than this machine has; lower them, or name a cluster")
-            print(f"no node of the cluster has {asked}: the jobs wait until one joins; Ctrl-C ends that", flush=True)
+            print(f"{asked}: no node of the cluster has so many; jobs wait until one joins", flush=True)
         options = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_retries": -1}
         self.train = self.ray.remote(**options)(run_job)
         self.tasks: dict[str, Any] = {}
