@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from src.data.class_folders import NAMES_OF_SYSTEMS
 from src.data.image_file import image_extensions
 from src.errors import require
 from src.formatting import printable
 
 STANDARD_INPUT = "-"
-NAMES_OF_SYSTEMS = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")  # written by file managers, not by the user
 
 
 def find_images(images: str | Sequence[str]) -> list[str]:
