@@ -11,11 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.config import RunConfig, moved
 from src.errors import require
-from src.extension import change_epochs
 from src.overrides import key_of, named_keys
 from src.parsing import GROUPS_WITH_TARGET, parse_config
 from src.result import StopReason, is_finished
 from src.run_dir import RunDir, find_run
+from src.training.extension import change_epochs
 from src.trust import load_trusted_config
 
 RESUME_SETTINGS = ("resume", "pause_at", "trust", "data.root", "trainer.gpus", "trainer.epochs")

@@ -208,7 +208,7 @@ def test_the_best_epoch_is_green_on_a_terminal_alone(monkeypatch, started):
         logger.on_run_start(run)
         for epoch, is_best in ((1, True), (2, False)):
             logger.on_epoch_end([row(epoch)], is_best)
-        logger.close()
+        logger.close(Status.COMPLETED)
     first, second = (line for line in out.getvalue().splitlines() if "20.00 %" in line)
     assert first.startswith("\x1b[2K\x1b[32m     1/2*") and "\x1b[32m" not in second
     assert "\x1b" not in run.run_dir.log_file.read_text()

@@ -41,7 +41,7 @@ def test_statistics_are_those_of_pytorchs_update_bn():
 
 
 def test_a_frozen_part_keeps_its_statistics():
-    ours = classifier(frozen="features")
+    ours = classifier(frozen=("features",))
     recompute_batch_norm(ours, torch.randn(3, 50, 2) + 7)
     assert ours.model.features.running_mean.tolist() == [0, 0]
     assert ours.model.head.running_mean.min() > 5

@@ -116,10 +116,10 @@ def test_interruption_within_validation_and_within_the_last_evaluation(tiny, who
         requests.append(StopRequest())
         yield requests[-1]
 
-    def logits(self, images, between_batches):
+    def logits(self, images, between_batches, mirrored=False):
         requests[-1].signal_number = next(evaluations, None)
         between_batches()
-        return genuine(self, images, between_batches)
+        return genuine(self, images, between_batches, mirrored)
 
     monkeypatch.setattr("src.training.run.stop_on_signals", stop_when_asked)
     monkeypatch.setattr(Classifier, "logits", logits)

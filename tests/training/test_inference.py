@@ -56,27 +56,27 @@ def test_a_frozen_part_stays_in_evaluation_mode():
     model = TwoParts()
     Classifier(model, IDENTITY, CPU).train()
     assert model.features.training and model.head.training
-    Classifier(model, IDENTITY, CPU, frozen="features").train()
+    Classifier(model, IDENTITY, CPU, ("features",)).train()
     assert not any(module.training for module in model.features.modules()) and model.head.training
 
 
 def test_the_frozen_part_is_not_in_the_state_and_has_a_hash_of_its_own():
     model, other = TwoParts(), TwoParts()
-    frozen, whole = Classifier(model, IDENTITY, CPU, frozen="features"), Classifier(model, IDENTITY, CPU)
+    frozen, whole = Classifier(model, IDENTITY, CPU, ("features",), keeps_base=True), Classifier(model, IDENTITY, CPU)
     assert frozen.trained_state().keys() == {"head.1.weight", "head.1.bias"}
     assert whole.trained_state().keys() == model.state_dict().keys() and whole.frozen_hash is None
     first = frozen.frozen_hash
-    Classifier(other, IDENTITY, CPU, frozen="features").load_trained_state(frozen.trained_state())
+    Classifier(other, IDENTITY, CPU, ("features",), keeps_base=True).load_trained_state(frozen.trained_state())
     assert torch.equal(other.head[1].weight, model.head[1].weight)
     assert not torch.equal(other.features[2].weight, model.features[2].weight)
     with torch.no_grad():
         model.features[2].bias += 1
-    assert Classifier(model, IDENTITY, CPU, frozen="features").frozen_hash != first
+    assert Classifier(model, IDENTITY, CPU, ("features",), keeps_base=True).frozen_hash != first
     with pytest.raises(RuntimeError, match="Missing key"):
         frozen.load_trained_state({})
 
 
 def test_a_classifier_of_features_calls_the_head_alone():
     model, features = TwoParts(), torch.rand(3, 4)
-    classifier = Classifier(model, NoPreprocess([0, 0, 0], [1, 1, 1], CPU), CPU, "features", on_features=True)
+    classifier = Classifier(model, NoPreprocess([0, 0, 0], [1, 1, 1], CPU), CPU, ("features",), on_features=True)
     assert torch.equal(classifier.logits(features), model.head.eval()(features))

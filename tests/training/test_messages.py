@@ -6,8 +6,8 @@ import pytest
 import torch
 from rich.console import Console
 
+from src import screen
 from src.errors import UserError
-from src.loggers import console as console_module
 from src.run_dir import RunDir
 from src.training.build import load_splits
 from src.training.messages import explain_failure, heading, log, log_messages, next_commands, resume_command
@@ -17,7 +17,7 @@ from src.training.messages import explain_failure, heading, log, log_messages, n
 def terminal(monkeypatch):
     """What is printed."""
     out = StringIO()
-    monkeypatch.setattr(console_module, "console", Console(file=out, highlight=False, markup=False, soft_wrap=True))
+    monkeypatch.setattr(screen, "console", Console(file=out, highlight=False, markup=False, soft_wrap=True))
     return out
 
 

@@ -2,15 +2,15 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.extension import change_epochs
 from src.training.checkpoint import load_checkpoint
+from src.training.extension import change_epochs
 from src.training.run import run
 from tests.conftest import train_in
 
 
-def test_an_extended_run_is_the_longer_run(small, tmp_path):
-    whole = train_in(tmp_path / "whole", small("trainer.epochs=3"))
-    extended = train_in(tmp_path / "extended", small("trainer.epochs=1"))
+def test_an_extended_run_is_the_longer_run(tiny, tmp_path):
+    whole = train_in(tmp_path / "whole", tiny("trainer.epochs=3"))
+    extended = train_in(tmp_path / "extended", tiny("trainer.epochs=1"))
     config = change_epochs(extended, extended.load_config(), 3)
     assert extended.load_config().trainer.epochs == 3 and extended.load_result()["status"] == "interrupted"
     run(config, extended)
@@ -20,11 +20,11 @@ def test_an_extended_run_is_the_longer_run(small, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def one_epoch(small, tmp_path_factory):
+def one_epoch(tiny, tmp_path_factory):
     """one_epoch("scheduler=cosine") -> the folder of a run of one epoch that has ended, and its settings."""
 
     def make(*overrides):
-        run_dir = train_in(tmp_path_factory.mktemp("runs") / "run", small("trainer.epochs=1", *overrides))
+        run_dir = train_in(tmp_path_factory.mktemp("runs") / "run", tiny("trainer.epochs=1", *overrides))
         return run_dir, run_dir.load_config()
 
     return make
@@ -45,7 +45,7 @@ def test_a_run_that_would_have_been_another_is_not_extended(one_epoch, overrides
     assert run_dir.load_config() == config and run_dir.load_result()["status"] == "completed"
 
 
-def test_a_number_that_is_too_small_or_none_is_refused(one_epoch):
+def test_a_number_that_is_too_tiny_or_none_is_refused(one_epoch):
     run_dir, config = one_epoch()
     with pytest.raises(UserError, match=r"trainer\.epochs=0\.5: .* has done 1 epochs; name a larger number"):
         change_epochs(run_dir, config, 0.5)
