@@ -143,7 +143,15 @@ def trusts_this_file(monkeypatch):
     monkeypatch.setattr("src.trust.TRUSTED", (*TRUSTED, __name__))
 
 
-def test_ctrl_c_saves_everything_and_is_then_the_callers(trusts_this_file, capsys):
+@pytest.fixture
+def own_ctrl_c():
+    """The program hears Ctrl-C: in the background of a shell Python would ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_saves_everything_and_is_then_the_callers(trusts_this_file, own_ctrl_c, capsys):
     with pytest.raises(KeyboardInterrupt):
         interrupt("run")
     interrupted = api.load_run("run")
