@@ -44,16 +44,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 
 
 @pytest.fixture
-def sweep(cluster, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """sweep("seed=0,1") -> the process of a sweep into tmp_path/sweep."""
+def sweep(cluster, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """sweep("seed=0,1") -> the process of a sweep into tmp_path/sweep; at the end none is left."""
+    processes = []
 
     def start(*overrides: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "src.train", "--multirun", *LONG, *overrides, *LAUNCHER]
         command += ["hydra.sweep.dir=sweep"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen(command, cwd=tmp_path, env=process_environment(), start_new_session=True, **pipes)
+        process = subprocess.Popen(command, cwd=tmp_path, env=process_environment(), start_new_session=True, **pipes)
+        processes.append(process)
+        return process
 
-    return start
+    yield start
+    for process in processes:
+        process.kill()  # one whose test has failed
 
 
 def slurm(*command: str) -> str:
