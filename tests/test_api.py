@@ -115,6 +115,7 @@ def test_a_mistake_is_a_user_error_and_leaves_no_folder(overrides, sentence, pla
     assert not list(place.rglob("*.yaml"))
 
 
+@pytest.mark.slow
 def test_a_run_is_paused_and_resumed():
     paused = api.train([*QUIET, "hydra.run.dir=run", "pause_at=1"])
     assert paused.result["status"] == "paused" and len(paused.history) == 1

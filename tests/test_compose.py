@@ -27,6 +27,7 @@ def test_a_new_folder_is_named_after_the_model():
         assert hydra.run.dir.startswith("outputs/") and "_deep_" in hydra.run.dir
 
 
+@pytest.mark.slow
 def test_hydra_of_the_caller_is_left_alone(tmp_path):
     (tmp_path / "mine.yaml").write_text("a: 1\n")
     before = HydraConfig.instance().cfg

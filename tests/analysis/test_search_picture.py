@@ -1,3 +1,5 @@
+import pytest
+
 from src.analysis.compare import compare
 from src.analysis.search_picture import PICTURE, plot_search, write_search_picture
 
@@ -26,6 +28,7 @@ def test_each_searched_setting_has_a_panel_and_decades_a_logarithmic_axis(record
     assert sorted(others.get_xdata()) == [1e-4, 1e-3]
 
 
+@pytest.mark.slow
 def test_choices_are_strips_side_by_side(recorded):
     (ax,) = (ax for ax in plot_search(search(recorded)).axes if ax.get_xlabel() == "optimizer")
     places = sorted(x for line in ax.lines if line.get_linestyle() == "None" for x in line.get_xdata())

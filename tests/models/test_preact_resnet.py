@@ -8,7 +8,10 @@ from src.targets import build
 
 @pytest.mark.parametrize(
     ("name", "parameters", "millions", "multiply_adds"),
-    [("wrn16_8", 11_007_540, 11.0, 1_548.2), ("wrn28_10", 36_536_884, 36.5, 5_243.4)],
+    [
+        ("wrn16_8", 11_007_540, 11.0, 1_548.2),
+        pytest.param("wrn28_10", 36_536_884, 36.5, 5_243.4, marks=pytest.mark.slow),
+    ],
 )
 def test_wide_networks_have_the_published_numbers_of_parameters(config_of, name, parameters, millions, multiply_adds):
     """Zagoruyko & Komodakis 2016, table 4."""

@@ -95,6 +95,7 @@ def test_an_interrupted_wait_says_that_the_jobs_go_on(jobs, capsys, monkeypatch)
     assert "submitted jobs go on without this command; typed again, it waits for them" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_job_of_this_machine_runs_with_its_threads(tmp_path):
     with environment(PYTHONPATH=process_environment()["PYTHONPATH"]):
         queue = LocalQueue(tmp_path, 3, {"timeout_min": 5})

@@ -37,6 +37,7 @@ def test_with_that_setting_nothing_is_said_of_a_network_that_memorizes(hints):
     assert hints("model.batch_norm_momentum=0.3") == []
 
 
+@pytest.mark.slow
 def test_a_network_without_batch_norm_that_memorizes_is_not_warned_of(hints):
     assert hints("model.batch_norm=false", "optimizer.lr=0.003", "trainer.epochs=16") == []
 

@@ -30,6 +30,7 @@ def one_epoch(tiny, tmp_path_factory):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [

@@ -149,6 +149,7 @@ def test_parts_are_unfrozen_one_after_the_other(tiny, base):
         assert names == frozen and {part[-1] for part in classifier.frozen} == frozen
 
 
+@pytest.mark.slow
 def test_a_gradually_unfrozen_run_resumes_bit_for_bit(tiny, base, tmp_path):
     settings = ("init.freeze=[features.0,features.2]", "init.unfreeze_epochs=1", "trainer.epochs=3")
     config = tiny(*DEEP, f"init.run={base.path}", *settings)

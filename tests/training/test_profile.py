@@ -8,6 +8,7 @@ from src.training.device import Placement
 from src.training.profile import ACTIVE, WAIT, WARMUP
 
 
+@pytest.mark.slow
 def test_a_trace_has_the_operators_of_a_few_steps(tiny, trained):
     run_dir = trained(tiny("trainer.epochs=3", "trainer.profile=true"))  # four steps an epoch
     events = json.loads(run_dir.trace_file.read_text())["traceEvents"]
