@@ -165,7 +165,7 @@ class InitConfig:
     run: str | None = None  # outputs/<run>: start from the weights of its evaluated checkpoint
     weights: str | None = None  # a file of weights, .pt or .safetensors: start from these
     freeze: Any = None  # features, or a list [layer1,layer2]: keep the weights of these parts, train a new head
-    unfreeze_epochs: int | None = None  # 2: train the last frozen part from epoch 2 on, the one before it from epoch 4
+    unfreeze_epochs: int | None = None  # 2: train the last frozen part after 2 epochs, the one before it after 4
     images: str = "all"  # held_out: use only images that `run` held out, which its weights have not seen
     cache: bool = True  # compute the frozen features of each image once, where they cannot change
 
@@ -230,7 +230,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         data, trainer = self.data, self.trainer
         _require_finite(asdict(self))
-        for name, node, key in (("model", self.model, "image_size"), ("data.source", data.source, "root")):
+        for name, node, key in (
+            ("model", self.model, "image_size"),
+            ("data.source", data.source, "root"),
+            ("data.source", data.source, "image_size"),
+        ):
             own = getattr(data, key)
             require(node.get(key, own) == own, f"{name}.{key}={node.get(key)} follows data.{key}={own}; set that")
         require(0 <= self.seed < 2**63, f"seed={self.seed} must not be negative, nor above 2**63 - 1")

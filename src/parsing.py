@@ -48,7 +48,9 @@ def separate_lr_of(optimizer: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
     Raises UserError for a value that is no number of 0 or more.
     """
     own = {key: value for key, value in optimizer.items() if key != "lr_of"}
-    lr_of = dict(_flatten(optimizer.get("lr_of") or {}))
+    given = optimizer.get("lr_of") or {}
+    require(isinstance(given, Mapping), f"optimizer.lr_of={given} must name parts: optimizer.lr_of.features=0.01")
+    lr_of = dict(_flatten(given))
     for part, lr in lr_of.items():
         is_number = isinstance(lr, int | float) and not isinstance(lr, bool)
         require(is_number and lr >= 0, f"optimizer.lr_of.{part}={lr} must be a learning rate, a number of 0 or more")
@@ -129,7 +131,7 @@ def _refuse_idle_overrides(data: DataConfig, overrides: Sequence[str]) -> None:
         ("data.validation=fold", data.validation == "fold", r"data\.folds?"),
         ("data.normalize=true", data.normalize, r"data\.(mean|std)"),
         *(
-            ("data=folder", key in data.source, rf"data\.{key}")
+            ("data=folder, csv or parquet", key in data.source, rf"data\.{key}")
             for key in ("skip_broken", "fit", "cache", "test_share")
         ),
     ):

@@ -67,10 +67,10 @@ def load_to_resume(config: DictConfig, hydra: HydraConf, run_dir: RunDir) -> Run
     OmegaConf.to_object(config)  # checks pause_at
     named = named_keys(hydra.overrides.task)
     run_config = load_trusted_config(run_dir, config.trust)
-    if "trainer.gpus" in named:
-        run_config = replace(run_config, trainer=replace(run_config.trainer, gpus=config.trainer.gpus))
     if "trainer.epochs" in named:
         run_config = change_epochs(run_dir, run_config, config.trainer.epochs)
+    if "trainer.gpus" in named:
+        run_config = replace(run_config, trainer=replace(run_config.trainer, gpus=config.trainer.gpus))
     return moved(run_config, config.data.root if "data.root" in named else None)
 
 

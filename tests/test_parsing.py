@@ -173,6 +173,8 @@ def test_of_a_chosen_file_nothing_remains_beside_ones_own_target(parsed):
 
 def test_learning_rates_of_parts_are_numbers(parsed):
     assert parsed("++optimizer.lr_of.features=0.1").optimizer["lr_of"] == {"features": 0.1}
+    with pytest.raises(UserError, match=r"optimizer\.lr_of=0\.01 must name parts"):
+        parsed("++optimizer.lr_of=0.01")
     for value in ("fast", "-1", "true"):
         with pytest.raises(UserError, match=rf"(?i)optimizer\.lr_of\.features={value}.* must be a learning rate"):
             parsed(f"++optimizer.lr_of.features={value}")

@@ -1,6 +1,7 @@
 """The user's own images, listed in a CSV file: a column of files, one of labels, perhaps one of parts."""
 
 import csv
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ def csv_file(
     require(os.path.isfile(path), f"data.root={printable(root)} is no file; name a CSV file of images and labels")
     rows = _read_rows(path)
     names = sorted({row["label"] for row in rows})
+    labels = {name: label for label, name in enumerate(names)}
     parts: dict[str, Listing] = {}
     missing = []
     for row in rows:
@@ -46,7 +48,7 @@ def csv_file(
         if status_of(image) is None:
             missing.append(image)
         else:
-            listing.add(image, names.index(row["label"]))
+            listing.add(image, labels[row["label"]])
     count = f"{len(missing):,} file{'s' * (len(missing) != 1)}"
     require(not missing, f"{printable(path)} names {count} that do not exist: {first_three(missing)}")
     ordered = {part: parts[part] for part in PARTS if part in parts}
@@ -58,17 +60,17 @@ def _read_rows(path: str) -> list[dict[str, str]]:
     """The rows as {"file": ..., "label": ..., "part": ...}."""
     text = read_text(Path(path)).removeprefix("\ufeff")
     first = text.partition("\n")[0]
-    reader = csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     try:
-        header, *lines = [line for line in reader if any(cell.strip() for cell in line)] or [[]]
+        numbered = [(reader.line_num, line) for line in reader if any(cell.strip() for cell in line)]
     except csv.Error as error:
         raise UserError(f"{printable(path)} is no CSV file ({error}).") from error
-    columns = _find_columns(header, path)
+    columns = _find_columns(numbered[0][1] if numbered else [], path)
     rows = []
-    for number, line in enumerate(lines, 2):
+    for number, line in numbered[1:]:
         row = {name: line[place].strip() if place < len(line) else "" for name, place in columns.items()}
         empty = [name for name, value in row.items() if not value]
-        require(not empty, f"{printable(path)}, row {number}: {', '.join(empty)} is empty")
+        require(not empty, f"{printable(path)}, line {number}: {', '.join(empty)} is empty")
         row["part"] = _find_part(row.get("part", "train"), path, number)
         rows.append(row)
     require(bool(rows), f"{printable(path)} has no rows")
@@ -93,7 +95,7 @@ def _find_columns(header: Sequence[str], path: str) -> Mapping[str, int]:
     return found
 
 
-def _find_part(value: str, path: str, row: int) -> str:
+def _find_part(value: str, path: str, line: int) -> str:
     part = next((part for part, names in PARTS.items() if value.lower() in names), None)
-    require(part is not None, f"{printable(path)}, row {row}: {printable(value)} is none of train, val and test")
+    require(part is not None, f"{printable(path)}, line {line}: {printable(value)} is none of train, val and test")
     return part

@@ -129,6 +129,7 @@ class ImageCache:
             "data.limit",
         )
         if self.images is None:  # a new file: another process may have mapped the old one
+            (self.folder / "index.pt").unlink(missing_ok=True)  # first: it describes the old one
             path.unlink(missing_ok=True)
         with path.open("r+b" if path.exists() else "w+b") as file:
             file.truncate(total)
@@ -163,7 +164,8 @@ def choose_cache_folder(root: str, chosen: str | None, size: int, fit: str) -> P
     if not os.path.isdir(root):
         name = f"{Path(root).name}-{name}"
     beside = home / FOLDER
-    if chosen is None and (os.access(home, os.W_OK) or beside.is_dir()):
+    nearest = next(folder for folder in (beside / name, beside, home) if folder.is_dir())
+    if chosen is None and os.access(nearest, os.W_OK):
         return beside / name
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cifarlab"
     path = os.path.realpath(root)

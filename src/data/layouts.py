@@ -77,7 +77,10 @@ def _tiny_imagenet(root: str, folders: dict[str, str]) -> Layout:
     missing = []
     for number, line in enumerate(read_text_lines(os.path.join(val, ANNOTATIONS)), 1):
         name, wnid, *_ = [*line.split("\t"), ""]
-        require(wnid in labels, f"{val}/{ANNOTATIONS}, line {number}: {printable(wnid) or 'no class'} is not in train")
+        require(
+            wnid in labels,
+            f"{printable(val)}/{ANNOTATIONS}, line {number}: {printable(wnid) or 'no class'} is not in train",
+        )
         path = os.path.join(val, "images", name)
         if status_of(path) is None:
             missing.append(path)

@@ -1,6 +1,7 @@
 """From lists of image files to a data set: what contradicts itself is refused, what is missing is split off."""
 
 import hashlib
+import itertools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -60,10 +61,9 @@ def read_listings(parts: Mapping[str, Listing], names: Sequence[str], reading: R
     Raises UserError for fewer than two classes, classes that differ between parts or cannot be told apart, and a file
     in two parts.
     """
-    train = parts["train"]
     classes = _class_names(printable(reading.root), parts, names)
-    for other in set(parts) - {"train"}:
-        _require_separate(train, parts[other], other)
+    for first, second in itertools.combinations(parts, 2):
+        _require_separate(parts, first, second)
     _log_left_out(list(parts.values()), os.path.dirname(reading.root) if os.path.isfile(reading.root) else reading.root)
     images = [image for part in parts.values() for image in part.images]
     numbers = torch.arange(len(images)).split([len(part.images) for part in parts.values()])
@@ -89,14 +89,15 @@ def read_encoded(
         _log_broken(cache.broken(everything))
         parts = {part: cache.readable(numbers) for part, numbers in parts.items()}
     if "test" not in parts:
-        train, test = split_test(encoded, labels, parts["train"], reading)
+        train, test = split_test(encoded, labels, parts["train"], classes, reading)
         log.info(f"there are no test images: {len(test):,} images, {100 * reading.test_share:g} % of each class, are "
                  "the test set, the same ones in every run (data.test_share)")  # fmt: skip
         parts = {**parts, "train": train, "test": test}
     for part, numbers in parts.items():
         missing = sorted(set(range(len(classes.names))) - set(labels[numbers].tolist()))
-        shown = first_three([f"{reading.root}/{part}/{classes.names[label]}" for label in missing])
-        require(not missing, f"no image can be read in {shown}; mend the class, or remove it from train and test")
+        shown = first_three([classes.names[label] for label in missing])
+        problem = f"no image of {shown} can be read in {part}; mend the class, or remove it from all parts"
+        require(not missing, problem)
     held_out = parts.get("val", torch.empty(0, dtype=torch.int64))
     train = torch.cat([parts["train"], held_out])
     _log_found(labels, parts, classes, reading)
@@ -108,7 +109,9 @@ def read_encoded(
     )
 
 
-def split_test(encoded: EncodedImages, labels: Tensor, numbers: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:
+def split_test(
+    encoded: EncodedImages, labels: Tensor, numbers: Tensor, classes: Classes, reading: Reading
+) -> tuple[Tensor, Tensor]:
     """(train, test) of the images `numbers`, sorted: a share of each class, at least one image, is the test set.
 
     Which ones follows from a hash of each path below data.root alone: new images change little.
@@ -118,8 +121,10 @@ def split_test(encoded: EncodedImages, labels: Tensor, numbers: Tensor, reading:
     test = []
     for label in labels[numbers].unique().tolist():
         members = sorted(numbers[labels[numbers] == label].tolist(), key=ranks.__getitem__)
-        require(len(members) > 1, f"class number {label} has one image only; it needs one to train and one to test")
-        test += members[: max(1, round(reading.test_share * len(members)))]
+        require(
+            len(members) > 1, f"{classes.names[label]} has one image only; a class needs one to train and one to test"
+        )
+        test += members[: min(max(1, round(reading.test_share * len(members))), len(members) - 1)]
     chosen = torch.tensor(sorted(test))
     return numbers[~torch.isin(numbers, chosen)], chosen
 
@@ -138,12 +143,12 @@ def _class_names(root: str, parts: Mapping[str, Listing], names: Sequence[str]) 
     return Classes(shown)
 
 
-def _require_separate(train: Listing, other: Listing, part: str) -> None:
-    """Raises UserError where a file is in both: a network would be tested on what it was trained on."""
-    for file_id, image in other.ids.items():
-        if file_id in train.ids:
-            first, second = printable(image.path), printable(train.ids[file_id].path)
-            raise UserError(f"{first} and {second} are the same file in {part} and train; remove one of them.")
+def _require_separate(parts: Mapping[str, Listing], first: str, second: str) -> None:
+    """Raises UserError where a file is in both: a network would be tested on what it was trained on, or chosen by."""
+    for file_id, image in parts[second].ids.items():
+        if file_id in parts[first].ids:
+            one, other = printable(image.path), printable(parts[first].ids[file_id].path)
+            raise UserError(f"{one} and {other} are the same file in {second} and {first}; remove one of them.")
 
 
 def _log_left_out(listings: Sequence[Listing], root: str) -> None:
@@ -175,5 +180,5 @@ def _log_found(labels: Tensor, parts: Mapping[str, Tensor], classes: Classes, re
     log.info(f"{name}: {num_classes} classes, images: {counts}; for training {per_class} of each class")
     if high >= UNEQUAL * low:
         log.info(
-            "the classes are unequal: data.balanced_sampling=true or loss=balanced_cross_entropy weighs them alike"
+            "the classes are unequal: data.balanced_sampling=true or loss=balanced_cross_entropy makes them count alike"
         )

@@ -43,7 +43,7 @@ def npz_file(root: str, image_size: int) -> ImageDataset:
         )
     train, val, test = parts["train"], parts["val"], parts["test"]
     count = 1 + int(max(part.labels.max() for part in (train, val, test) if part))
-    names = next((tuple(map(str, arrays[name])) for name in CLASS_NAMES if name in arrays), None)
+    names = next((tuple(map(str, arrays[name].ravel())) for name in CLASS_NAMES if name in arrays), None)
     classes = Classes(names or tuple(map(str, range(count))))
     if val is None:
         return ImageDataset(train, test, classes)
@@ -62,9 +62,10 @@ def _find_part(arrays: dict[str, NDArray], part: str, path: str, size: int) -> L
         f"{printable(path)}: {names[0]} has the shape {images.shape} of {images.dtype}; images are (N, H, W), "
         "(N, H, W, 1) or (N, H, W, 3) of uint8",
     )
-    flat = labels.reshape(len(labels), -1)
+    flat = labels.reshape(-1, 1) if labels.ndim == 1 else labels
+    require(len(images) > 0, f"{printable(path)}: {names[0]} holds no images")
     require(
-        np.issubdtype(labels.dtype, np.integer) and flat.shape == (len(images), 1) and flat.min(initial=0) >= 0,
+        np.issubdtype(labels.dtype, np.integer) and flat.shape == (len(images), 1) and flat.min() >= 0,
         f"{printable(path)}: {names[1]} has the shape {labels.shape} of {labels.dtype}; labels are one integer for "
         f"each of the {len(images):,} images, from 0",
     )

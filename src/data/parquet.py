@@ -78,6 +78,7 @@ def parquet(
         raise UserError(f"{printable(path)}: a Parquet file cannot be read ({error}).") from error
     encoded = ParquetImages(paths, tables)
     labels = torch.cat([_labels(table, file) for file, table in zip(paths, tables, strict=True)])
+    require(len(labels) > 0, f"{printable(path)} holds no rows")
     numbers = iter(torch.arange(len(encoded)).split([len(table) for table in tables]))
     parts = {part: torch.cat([next(numbers) for _ in members]) for part, members in files.items()}
     names = _class_names(tables[0], _column(tables[0], LABELS, paths[0]))

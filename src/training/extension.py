@@ -25,14 +25,20 @@ def change_epochs(run_dir: RunDir, config: RunConfig, epochs: float | None) -> R
     if epochs == trainer.epochs:
         return config
     done = result.get("epochs", 0)
+    begun = done if result.get("status") in (Status.COMPLETED, Status.PAUSED) else done + 1
     require(epochs is not None, "trainer.epochs=null plans a new run; name a number of epochs, or leave it out")
-    require(epochs > done, f"trainer.epochs={epochs:g}: {run_dir.path} has done {done} epochs; name a larger number")
-    problem = _find_dependence(config, done, epochs)
+    require(
+        epochs > done and epochs >= begun,
+        f"trainer.epochs={epochs:g}: {run_dir.path} is in epoch {begun}; name a larger number"
+        if begun > done
+        else f"trainer.epochs={epochs:g}: {run_dir.path} has done {done} epochs; name a larger number",
+    )
+    problem = _find_dependence(config, begun, epochs)
     base = shell_override("init.run", run_dir.path)
     require(
         problem is None,
-        f"trainer.epochs={epochs:g} would change the {done} epochs that {run_dir.path} has done: {problem}; start a "
-        f"new run from its weights with {base}",
+        f"trainer.epochs={epochs:g} would change what {run_dir.path} has done so far: {problem}; start a new "
+        f"run from its weights with {base}",
     )
     config = replace(config, trainer=replace(trainer, epochs=epochs))
     run_dir.write_config(config)
@@ -41,18 +47,18 @@ def change_epochs(run_dir: RunDir, config: RunConfig, epochs: float | None) -> R
     return config
 
 
-def _find_dependence(config: RunConfig, done: int, epochs: float) -> str | None:
-    """Which setting makes the first `done` epochs depend on the length of the run; None: none."""
+def _find_dependence(config: RunConfig, begun: int, epochs: float) -> str | None:
+    """Which setting makes the first `begun` epochs, of which the last may be under way, depend on the run's length."""
     trainer = config.trainer
     if trainer.epochs is None:
         return f"trainer.max_minutes={trainer.max_minutes:g} has chosen their number"
-    if done > trainer.epochs:
+    if begun > trainer.epochs:
         return f"the last one was a part of an epoch (trainer.epochs={trainer.epochs:g})"
     for setting in ("progressive_resizing", "swa_start"):
         if getattr(trainer, setting):
             return f"trainer.{setting} counts in shares of the run"
     schedule = build(config.scheduler, "scheduler")
-    points = [done * point / POINTS for point in range(POINTS)]
+    points = [begun * point / POINTS for point in range(POINTS + 1)]  # the end is the next step's
     if any(schedule(point, trainer.epochs) != schedule(point, epochs) for point in points):
         return f"the learning rates of its scheduler ({config.scheduler['_target_']}) follow from its length"
     return None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from src.config import RunConfig
 from src.data.augment import Augmentation
 from src.data.dataset import ImageDataset, LabeledImages, fingerprint
+from src.data.image_rows import ImageRows
 from src.data.split import Splits
 from src.lock import hold_lock
 from src.models.convnet import ConvNet
@@ -29,7 +30,8 @@ def can_cache(model: nn.Module, config: RunConfig, num_images: int) -> bool:
 
     Dropout inside the frozen part does not matter: like its batch norms it stays in evaluation mode.
     """
-    if config.init.freeze != "features" or not config.init.cache or not isinstance(model, ConvNet):
+    init = config.init
+    if not (init.keeps_base and init.frozen_parts == ("features",) and init.cache and isinstance(model, ConvNet)):
         return False
     if config.data.augment and config.augmentation["_target_"] != NO_AUGMENTATION:
         return False
@@ -56,6 +58,9 @@ def load_or_compute_features(
     with hold_lock(folder / ".lock", between_batches):
         if not path.exists():
             count = len(splits.dataset.train) + len(splits.dataset.test)
+            for part in (splits.dataset.train, splits.dataset.test):
+                if isinstance(part.images, ImageRows):
+                    part.images.cache.fill(part.images.indices, between_batches)
             log.info(f"computing the features of {count:,} images, once for all runs over {config.init.run} ...")
             _compute(path, splits.dataset, classifier, between_batches)
     features = load_tensors(path, {"train": Tensor, "test": Tensor}, "remove it: it is computed anew")

@@ -1,5 +1,6 @@
 """Starting from another run (`init.run`): which images it has seen, and which it has held out (`init.images`)."""
 
+import os
 from typing import Any
 
 import torch
@@ -23,7 +24,13 @@ def split_as_configured(dataset: ImageDataset, config: RunConfig) -> Splits:
         f"init.images=held_out needs the data of init.run={base.path}: data={choices.get('data')} "
         f"data.root={base_config.data.root}",
     )
-    pool = split_as_configured(dataset, base_config).validation_indices
+    base_splits, counts = split_as_configured(dataset, base_config), base.load_result().get("data", {})
+    require(
+        counts.get("train_images", len(base_splits.train)) == len(base_splits.train),
+        f"init.images=held_out: the images have changed since init.run={base.path} was trained on "
+        f"{counts.get('train_images', 0):,} of them; restore them, or train the base run again",
+    )
+    pool = base_splits.validation_indices
     require(
         pool is not None,
         f"init.run={config.init.run} held no images out; train a base run that does (data.holdout=250), or set "
@@ -55,6 +62,9 @@ def same_data(config: RunConfig, other: RunConfig) -> bool:
     def described(run: RunConfig) -> dict[str, Any]:
         is_cifar = run.data.source["_target_"].startswith("src.data.cifar.")
         ignored = {"image_size", "fit", "skip_broken", "cache", *(["root"] if is_cifar else [])}
-        return {key: value for key, value in run.data.source.items() if key not in ignored}
+        source = {key: value for key, value in run.data.source.items() if key not in ignored}
+        if "root" in source:
+            source["root"] = os.path.realpath(os.path.expanduser(source["root"]))
+        return source
 
     return described(config) == described(other)

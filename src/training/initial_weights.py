@@ -19,27 +19,52 @@ CONTAINERS = ("state_dict", "model", "model_state_dict", "net")  # keys under wh
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
 
 
-def load_initial_weights(model: nn.Module, init: InitConfig, num_classes: int) -> None:
+def load_initial_weights(model: nn.Module, init: InitConfig, num_classes: int, image_size: int) -> None:
     """Loads the weights of init.run or init.weights; what starts anew is logged.
 
     The layer that returns the logits starts anew where it was trained for another number of classes; with init.freeze
-    the whole head does, the last part of the network. Raises UserError naming the tensors that do not fit otherwise.
+    the whole head does, the part of the network with that layer. Raises UserError naming the tensors that do not fit
+    otherwise, for parts that do not exist, and where nothing would be trained.
     """
     source, given = _read_source(init)
     require_parts(model, "init.freeze", init.frozen_parts)
-    head = _head_of(model)
+    trained = [n for n, w in model.named_parameters() if w.requires_grad and not _is_in(n, init.frozen_parts)]
+    require(bool(trained), f"init.freeze={init.freeze} leaves nothing to train; freeze fewer parts")
+    heads = find_heads(model, num_classes, image_size)
 
     def is_loaded(name: str) -> bool:
-        return not init.freeze or _is_in(name, init.frozen_parts) or not _is_in(name, [head])
+        return not init.freeze or _is_in(name, init.frozen_parts) or not _is_in(name, heads)
 
     own = {name: value for name, value in model.state_dict().items() if is_loaded(name)}
     given = {name: value for name, value in given.items() if is_loaded(name)}
-    other = [name for name in own if name in given and _has_other_classes(own[name], given[name], num_classes)]
-    if other:
-        log.info(f"{', '.join(other)} start anew: {source} has {len(given[other[0]])} classes, this run {num_classes}")
-        given |= {name: own[name] for name in other}
-    _require_same_shapes(init, source, own, given)
+    new = [n for n in own if n in given and _is_in(n, heads) and _has_other_classes(own[n], given[n], num_classes)]
+    frozen = [name for name in new if _is_in(name, init.frozen_parts)]
+    count = len(given[new[0]]) if new else num_classes
+    require(not frozen, f"init.freeze={init.freeze} keeps a head of {count} classes, this run has {num_classes}")
+    given |= {name: own[name] for name in new}
+    _require_same_shapes(init, source, heads, own, given)
+    if new:
+        log.info(f"{', '.join(new)} start anew: {source} has {count} classes, this run {num_classes}")
     model.load_state_dict({**model.state_dict(), **given})
+
+
+@torch.no_grad()
+def find_heads(model: nn.Module, num_classes: int, image_size: int) -> list[str]:
+    """The parts of the network, mostly one, with a layer that returns `num_classes` numbers for an image."""
+    names, found = {layer: name for name, layer in model.named_modules()}, []
+
+    def note(layer: nn.Module, _inputs: Any, output: Any) -> None:
+        has_weights = next(layer.parameters(recurse=False), None) is not None
+        if has_weights and isinstance(output, Tensor) and output.shape == (1, num_classes):
+            found.append(names[layer].split(".")[0])
+
+    hooks = [layer.register_forward_hook(note) for layer in names]
+    was_training = model.training
+    model.eval()(torch.zeros(1, 3, image_size, image_size, device=next(model.parameters()).device))
+    model.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return list(dict.fromkeys(name for name in found if name))
 
 
 def load_frozen_parts(model: nn.Module, init: InitConfig) -> None:
@@ -48,7 +73,7 @@ def load_frozen_parts(model: nn.Module, init: InitConfig) -> None:
     require_parts(model, "init.freeze", init.frozen_parts)
     own = {name: value for name, value in model.state_dict().items() if _is_in(name, init.frozen_parts)}
     given = {name: value for name, value in given.items() if _is_in(name, init.frozen_parts)}
-    _require_same_shapes(init, source, own, given)
+    _require_same_shapes(init, source, [], own, given)
     model.load_state_dict({**model.state_dict(), **given})
 
 
@@ -123,11 +148,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def _head_of(model: nn.Module) -> str:
-    """The name of the last part of the network: head, fc, classifier."""
-    return [name for name, _ in model.named_children()][-1]
-
-
 def _is_in(name: str, parts: Sequence[str]) -> bool:
     """Whether the tensor `name` belongs to one of the parts."""
     return any(name == part or name.startswith(f"{part}.") for part in parts)
@@ -140,17 +160,24 @@ def _has_other_classes(own: Tensor, given: Tensor, num_classes: int) -> bool:
     )
 
 
-def _require_same_shapes(init: InitConfig, source: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+def _require_same_shapes(
+    init: InitConfig, source: str, heads: Sequence[str], own: Mapping[str, Tensor], given: Mapping[str, Tensor]
+) -> None:
     wrong = [name for name in {**own, **given} if _shape(own.get(name)) != _shape(given.get(name))]
     if not wrong:
         return
     shown = "; ".join(f"{name} {_shape(given.get(name))} there, {_shape(own.get(name))} here" for name in wrong[:6])
-    only_head = all(name.startswith("head.") for name in wrong)
+    others = sorted({name.split(".")[0] for name in own if not _is_in(name, heads)})
+    freeze_others = others[0] if len(others) == 1 else f"[{','.join(others)}]"
+    advice = (
+        f", or init.freeze={freeze_others} to start with a new head"
+        if all(_is_in(name, heads) for name in wrong)
+        else ""
+    )
     require(
         False,
         f"{source} does not fit this model in {len(wrong)} of {len({**own, **given})} tensors: {shown}"
-        f"{' ...' if len(wrong) > 6 else ''}. Choose its model{_describe_model(init)}"
-        f"{', or init.freeze=features to start with a new head' if only_head else ''}",
+        f"{' ...' if len(wrong) > 6 else ''}. Choose its model{_describe_model(init)}{advice}",
     )
 
 

@@ -39,7 +39,7 @@ from src.training.final_eval import (
 )
 from src.training.finetune import count_seen_by_base
 from src.training.inference import Classifier, NoPreprocess
-from src.training.initial_weights import freeze, load_initial_weights
+from src.training.initial_weights import freeze, load_frozen_parts, load_initial_weights
 from src.training.launch import Order, call_ranks
 from src.training.messages import heading, log, log_messages, next_commands, resume_command
 from src.training.progressive_resizing import cost_until
@@ -92,7 +92,8 @@ def prepare(config: RunConfig, run_dir: RunDir, stop: StopRequest, ranks: Ranks)
     splits = ranks.leader_first(partial(load_splits, config, stop.raise_if_asked))
     fingerprint = fingerprint_of(splits)
     ranks.require_equal(fingerprint, "the data")
-    classifier, summary = build_classifier(config, splits, placement)
+    saved = ranks.share(load_last(run_dir) if ranks.is_leader and run_dir.has_checkpoint else None)
+    classifier, summary = build_classifier(config, splits, placement, is_resumed=saved is not None)
     inputs = splits
     if can_cache(classifier.model, config, len(splits.dataset.train) + len(splits.dataset.test)):
         inputs = load_or_compute_features(splits, classifier, config, stop.raise_if_asked)
@@ -100,7 +101,6 @@ def prepare(config: RunConfig, run_dir: RunDir, stop: StopRequest, ranks: Ranks)
         classifier = Classifier(
             classifier.model, preprocess, placement, config.init.frozen_parts, config.init.keeps_base, on_features=True
         )
-    saved = ranks.share(load_last(run_dir) if ranks.is_leader and run_dir.has_checkpoint else None)
     config = settle_epochs(config, classifier, inputs, run_dir, saved)
     loggers = build_loggers(config) if ranks.is_leader else []
     trainer = Trainer(config, classifier, inputs, run_dir, fingerprint, loggers, stop)
@@ -116,16 +116,23 @@ def prepare(config: RunConfig, run_dir: RunDir, stop: StopRequest, ranks: Ranks)
     return trainer, splits, summary
 
 
-def build_classifier(config: RunConfig, splits: Splits, placement: Placement) -> tuple[Classifier, Summary]:
-    """The network with the weights from which the run starts, and its description."""
+def build_classifier(
+    config: RunConfig, splits: Splits, placement: Placement, is_resumed: bool = False
+) -> tuple[Classifier, Summary]:
+    """The network with the weights from which the run starts, and its description.
+
+    A resumed run has its weights in its checkpoint, but for those that its base run keeps.
+    """
     init, num_classes = config.init, len(splits.classes.names)
     model = build_model(config, num_classes, placement)
-    if init.run or init.weights:
-        load_initial_weights(model, init, num_classes)
-        if init.unfreeze_epochs is None:
-            freeze(model, init.frozen_parts)
-    else:
+    if is_resumed and init.keeps_base:
+        load_frozen_parts(model, init)
+    elif not is_resumed and (init.run or init.weights):
+        load_initial_weights(model, init, num_classes, config.data.image_size)
+    elif not is_resumed:
         initialize_from_data(model, config, splits.train, placement)
+    if init.unfreeze_epochs is None:
+        freeze(model, init.frozen_parts)
     summary = summarize(model, config.data.image_size)
     placement.ranks.share_weights(model)  # GPUs of different kinds may compute other ones
     if placement.ranks.size > 1 and config.trainer.sync_batch_norm:

@@ -68,5 +68,19 @@ def test_limit_limits_what_is_read(tmp_path):
 def test_a_class_with_one_image_cannot_be_split(tmp_path):
     write_classes(tmp_path, 3)
     write_image(tmp_path / "green" / "0.png")
-    with pytest.raises(UserError, match="class number 1 has one image only"):
+    with pytest.raises(UserError, match="green has one image only; a class needs"):
         image_folder(str(tmp_path), 8)
+
+
+def test_a_file_in_val_and_test_is_refused(tmp_path):
+    for part in ("train", "val", "test"):
+        write_classes(tmp_path / part, 2)
+    (tmp_path / "test" / "red" / "x.png").hardlink_to(tmp_path / "val" / "red" / "0.png")
+    with pytest.raises(UserError, match="are the same file in test and val; remove one of them"):
+        image_folder(str(tmp_path), 8)
+
+
+def test_a_large_test_share_leaves_an_image_to_train_on(tmp_path):
+    write_classes(tmp_path, 2)
+    data = image_folder(str(tmp_path), 8, test_share=0.99)
+    assert data.train.labels.tolist() == data.test.labels.tolist() == [0, 1]

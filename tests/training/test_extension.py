@@ -5,7 +5,7 @@ from src.errors import UserError
 from src.training.checkpoint import load_checkpoint
 from src.training.extension import change_epochs
 from src.training.run import run
-from tests.conftest import train_in
+from tests.conftest import create_in, train_in
 
 
 def test_an_extended_run_is_the_longer_run(tiny, tmp_path):
@@ -41,7 +41,7 @@ def one_epoch(tiny, tmp_path_factory):
 )
 def test_a_run_that_would_have_been_another_is_not_extended(one_epoch, overrides, reason):
     run_dir, config = one_epoch(*overrides)
-    with pytest.raises(UserError, match=rf"would change the 1 epochs .*: .*{reason}; start .*with init\.run="):
+    with pytest.raises(UserError, match=rf"would change what .*: .*{reason}; start .*with init\.run="):
         change_epochs(run_dir, config, 3)
     assert run_dir.load_config() == config and run_dir.load_result()["status"] == "completed"
 
@@ -53,3 +53,12 @@ def test_a_number_that_is_too_tiny_or_none_is_refused(one_epoch):
     with pytest.raises(UserError, match="name a number of epochs"):
         change_epochs(run_dir, config, None)
     assert change_epochs(run_dir, config, 1) == config
+
+
+def test_a_run_within_an_epoch_is_compared_to_its_end(tiny, tmp_path):
+    run_dir = create_in(tmp_path / "run", tiny("scheduler=cosine", "trainer.epochs=4"))
+    run_dir.update_result(status="interrupted", epochs=0, steps=3)
+    with pytest.raises(UserError, match=r"would change what .* has done so far"):
+        change_epochs(run_dir, run_dir.load_config(), 8)
+    with pytest.raises(UserError, match=r"trainer\.epochs=0\.5: .* is in epoch 1; name a larger number"):
+        change_epochs(run_dir, run_dir.load_config(), 0.5)

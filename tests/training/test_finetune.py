@@ -110,4 +110,6 @@ def test_a_run_over_a_frozen_base_is_evaluated_and_is_no_base_itself(over, base,
     assert torch.equal(logits, torch.load(run.test_logits_file, weights_only=True)["logits"])
     config.init.run = str(run.path)
     with pytest.raises(UserError, match=f"has a frozen part itself; take init.run={base.path}, which trained it"):
-        load_initial_weights(build_model(config, 100, choose_placement(config.trainer)), config.init, 100)
+        load_initial_weights(
+            build_model(config, 100, choose_placement(config.trainer)), config.init, 100, config.data.image_size
+        )

@@ -3,13 +3,15 @@
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from src.errors import UserError
 from src.training.build import build_model, build_optimizer
 from src.training.checkpoint import load_checkpoint
 from src.training.device import choose_placement
+from src.training.feature_cache import can_cache
 from src.training.inference import Classifier
-from src.training.initial_weights import freeze, load_initial_weights, unfreeze_gradually
+from src.training.initial_weights import find_heads, freeze, load_initial_weights, unfreeze_gradually
 from src.training.run import run
 from tests.conftest import create_in, train_in
 
@@ -31,7 +33,7 @@ def over(tiny, base):
 def placed(config, num_classes=100):
     """The model of a run before its first step."""
     model = build_model(config, num_classes, choose_placement(config.trainer))
-    load_initial_weights(model, config.init, num_classes)
+    load_initial_weights(model, config.init, num_classes, config.data.image_size)
     freeze(model, config.init.frozen_parts)
     return model
 
@@ -140,7 +142,7 @@ def test_a_file_that_holds_no_such_weights_is_refused(tiny, tmp_path, content, s
 def test_parts_are_unfrozen_one_after_the_other(tiny, base):
     config = tiny(*DEEP, f"init.run={base.path}", "init.freeze=[features.0,features.2]", "init.unfreeze_epochs=2")
     model = build_model(config, 100, choose_placement(config.trainer))
-    load_initial_weights(model, config.init, 100)
+    load_initial_weights(model, config.init, 100, config.data.image_size)
     classifier = Classifier(model, None, None, config.init.frozen_parts)
     optimizer = build_optimizer(config, model)
     for epoch, frozen in ((0, {"0", "2"}), (1, {"0", "2"}), (2, {"0"}), (3, {"0"}), (4, set()), (9, set())):
@@ -160,3 +162,49 @@ def test_a_gradually_unfrozen_run_resumes_bit_for_bit(tiny, base, tmp_path):
     first, second = (load_checkpoint(run.checkpoint("last"))["model"] for run in (whole, halves))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert not torch.equal(first["features.2.weight"], weights_of(base)["features.2.weight"])  # trained from epoch 2
+
+
+class HeadFirst(nn.Module):
+    """The head is defined before the body, and something without weights comes last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 7)
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4))
+        self.end = nn.Identity()
+
+    def forward(self, images):
+        return self.end(self.fc(self.body(images)))
+
+
+def test_the_head_is_found_by_what_it_returns():
+    model = HeadFirst().train()
+    assert find_heads(model, 7, 8) == ["fc"] and model.training
+    assert find_heads(nn.Sequential(nn.Flatten(), nn.Linear(192, 5)), 5, 8) == ["1"]
+
+
+def test_a_head_of_other_classes_cannot_be_kept(over):
+    with pytest.raises(UserError, match=r"init\.freeze=head keeps a head of 100 classes, this run has 7"):
+        placed(over("data.num_classes=7", "init.freeze=head"), num_classes=7)
+
+
+def test_something_must_be_trained(over):
+    with pytest.raises(UserError, match=r"init\.freeze=\['features', 'head'\] leaves nothing to train"):
+        placed(over("init.freeze=[features,head]"))
+
+
+def test_a_resumed_run_does_not_need_the_file_of_weights(tiny, base, tmp_path):
+    torch.save(weights_of(base), tmp_path / "w.pt")
+    run_dir = create_in(tmp_path / "run", tiny(*DEEP, f"init.weights={tmp_path}/w.pt", "trainer.epochs=2"))
+    run(run_dir.load_config(), run_dir, 1)
+    (tmp_path / "w.pt").unlink()
+    run(run_dir.load_config(), run_dir)
+    assert run_dir.load_result()["status"] == "completed"
+
+
+@pytest.mark.parametrize("source", ["file", "unfrozen"])
+def test_features_that_change_or_have_no_base_are_not_cached(tiny, over, base, tmp_path, source):
+    torch.save(weights_of(base), tmp_path / "w.pt")
+    weights = tiny(*DEEP, f"init.weights={tmp_path}/w.pt", "init.freeze=features")
+    config = weights if source == "file" else over("init.freeze=features", "init.unfreeze_epochs=1")
+    assert not can_cache(build_model(config, 100, choose_placement(config.trainer)), config, 10)
