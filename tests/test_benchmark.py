@@ -85,6 +85,7 @@ def test_by_default_three_loops_their_arithmetic_a_pipeline_and_two_augmentation
     )
 
 
+@pytest.mark.slow
 def test_an_augmentation_is_measured_with_its_own_settings(command, planned):
     asked = ("loops=[quickstart]", "pipelines=[]", "augmentations=[crop_flip]")
     named = ("augmentation=cutmix", "augmentation.steps.0.pixels=1")

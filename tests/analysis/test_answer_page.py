@@ -90,6 +90,7 @@ def test_runs_without_a_partner_are_noted(smoothing):
     assert note == "0.1 against 0: 1 run has no partner and counts only in the table of settings."
 
 
+@pytest.mark.slow
 def test_notes_say_what_speaks_against_an_answer(recorded):
     def run(name, lr, seed, **facts):
         return recorded(

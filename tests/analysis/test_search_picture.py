@@ -35,6 +35,7 @@ def test_choices_are_strips_side_by_side(recorded):
     assert len(set(places)) == 3 and places[1] < 0.5 < places[2] == 1
 
 
+@pytest.mark.slow
 def test_the_file_lies_beside_the_table_only_where_there_is_something_to_see(recorded, tmp_path):
     write_search_picture(search(recorded), tmp_path)
     assert (tmp_path / PICTURE).read_bytes().startswith(b"\x89PNG")

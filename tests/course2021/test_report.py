@@ -1,6 +1,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import src
 from src.analysis.compare import compare
 from src.analysis.document import Commands, Heading, Picture, Table, to_html
@@ -47,6 +49,7 @@ def test_claims_get_a_difference_and_a_verdict(recorded):
     assert rows["Overfitting is the main enemy."]["verdict"] == "supported"
 
 
+@pytest.mark.slow
 def test_repeated_runs_count_once(recorded):
     records = [*study(recorded), *study(recorded)]
     rows = select_experiments(records)
@@ -84,6 +87,7 @@ def test_other_runs_get_no_section(recorded):
     assert not any("course report" in text for text in headings)
 
 
+@pytest.mark.slow
 def test_search_is_compared_by_validation_and_shown_with_its_lines(recorded):
     found = [
         recorded("experiment=course2021/search", "init.run=base", f"model.activation={name}", "data.validation=fold",

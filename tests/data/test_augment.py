@@ -4,6 +4,7 @@ from torchvision.transforms.v2 import functional as reference
 
 from src.data.augment import Affine, Augmentation, Chain, CropFlip, CutMix, Cutout, MixUp, box_mask, warp
 from src.data.rng import make_generator
+from tests.conftest import mostly_slow
 
 IMAGES = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
@@ -186,7 +187,9 @@ def test_a_chain_is_one_after_the_other():
     assert torch.equal(targets, mix.targets(LABELS, own_mix, 10))
 
 
-@pytest.mark.parametrize("augmentation", [Chain([CropFlip(4, flip="random"), CutMix()]), MixUp(0.2), Cutout(8)])
+@pytest.mark.parametrize(
+    "augmentation", mostly_slow([Cutout(8), MixUp(0.2), Chain([CropFlip(4, flip="random"), CutMix()])], quick=1)
+)
 def test_compiles_as_one_graph(augmentation):
     params = augmentation.draw(make_generator(0), COUNT)
     compiled = torch.compile(

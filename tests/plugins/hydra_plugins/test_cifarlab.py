@@ -142,7 +142,7 @@ def test_a_small_space_is_said_to_be_small(command, tmp_path, batches):
             ["hydra.sweeper.params={seed: '0,1', optimizer: {lr: '0.1,0.2'}}"],
             ["hydra.sweeper.params.seed='0,1'", "hydra.sweeper.params.optimizer.lr='0.1,0.2'"],
         ],
-        quick=1,
+        quick=0,
     ),
 )
 def test_values_may_stand_in_params_on_the_command_line(command, tmp_path, batches, params):
