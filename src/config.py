@@ -171,7 +171,8 @@ class InitConfig:
 
     def __post_init__(self) -> None:
         require_choice("init.images", self.images, INIT_IMAGES)
-        require("" not in (self.freeze, self.run, self.weights), "settings of init must not be empty; null means none")
+        for name in ("run", "weights", "freeze"):
+            require(getattr(self, name) != "", f"init.{name} must not be empty; null means none")
         require(
             not (self.run and self.weights),
             f"init.run={self.run} and init.weights={self.weights} both hold weights; leave one out",
