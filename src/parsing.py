@@ -76,11 +76,13 @@ def _drop_settings_of_choice(node: DictConfig, name: str, overrides: Sequence[st
     named = [key_of(text) for text in overrides]
     try:
         taken = inspect.signature(pkgutil.resolve_name(node["_target_"])).parameters
-    except Exception:  # `check_target` says what is wrong with it
+    except (Exception, SystemExit):  # `check_target` says what is wrong with it
         taken = {}
+    takes_all = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values())
     for key in list(node):
         is_named = any(text == f"{name}.{key}" or text.startswith(f"{name}.{key}.") for text in named)
-        is_meant = key in taken and (name != "model" or OmegaConf.is_interpolation(node, key))
+        is_taken = key in taken or (takes_all and name != "model")
+        is_meant = is_taken and (name != "model" or OmegaConf.is_interpolation(node, key))
         if not (is_named or is_meant or str(key).startswith("_")):
             with open_dict(node):
                 del node[key]
