@@ -241,7 +241,7 @@ RESUMES = [
     ("resume={run}/config.yaml", r"resume=outputs/run/config\.yaml"),
     ("resume={paused} seed=3", r"resume=outputs/paused.*seed=3"),
     ("resume={paused} model=deep", r"resume=outputs/paused.*model=deep"),
-    ("resume={paused} trainer.epochs=9", r"resume=outputs/paused.*trainer\.epochs=9"),
+    ("resume={paused} trainer.epochs=0.5", r"trainer\.epochs=0\.5.*has done 1 epochs"),
     ("resume={paused} hydra.run.dir=mine", r"resume=outputs/paused.*hydra\.run\.dir"),
     ("resume={paused} pause_at=0", r"pause_at=0"),
     ("resume={paused} pause_at=abc", r"pause_at.*abc"),
