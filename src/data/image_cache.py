@@ -39,7 +39,6 @@ class ImageCache:
 
     def __init__(self, encoded: EncodedImages, size: int, fit: str, folder: Path) -> None:
         self.encoded, self.size, self.fit, self.folder = encoded, size, fit, folder
-        folder.mkdir(parents=True, exist_ok=True)
         self._load()
 
     @property
@@ -54,6 +53,7 @@ class ImageCache:
         """
         if not len(self._missing(indices)):
             return
+        self.folder.mkdir(parents=True, exist_ok=True)
         with hold_lock(self.folder / ".lock", between):
             self._load()  # another process may have been here
             missing = self._missing(indices)
