@@ -106,7 +106,7 @@ WRONG = {
     "missing base": (["init.run=outputs/nowhere"], "init.run=outputs/nowhere is not the folder of a run"),
     "one class only": (["data=folder", "data.root=one"], "holds one class only (cat)"),
     "not an image": (
-        ["data=folder", "data.root=bad"],
+        ["data=folder", "data.root=bad", "data.holdout=1"],
         "1 image cannot be read: bad/train/cat/bad.png (damaged",
     ),
     "classes that do not fit": (["data.num_classes=7"], "data.num_classes=7, but the data set has 10 classes"),
