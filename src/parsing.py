@@ -81,8 +81,11 @@ def _drop_settings_of_choice(node: DictConfig, name: str, overrides: Sequence[st
     takes_all = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values())
     for key in list(node):
         is_named = any(text == f"{name}.{key}" or text.startswith(f"{name}.{key}.") for text in named)
-        is_taken = key in taken or (takes_all and name != "model")
-        is_meant = is_taken and (name != "model" or OmegaConf.is_interpolation(node, key))
+        if name == "model":
+            follows = OmegaConf.is_interpolation(node, key)
+            is_meant = follows and (key in taken or (takes_all and key == "num_classes"))
+        else:
+            is_meant = key in taken or takes_all
         if not (is_named or is_meant or str(key).startswith("_")):
             with open_dict(node):
                 del node[key]
