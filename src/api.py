@@ -69,7 +69,7 @@ class Run:
     def model(self) -> "nn.Module":
         """The network with the weights of the checkpoint, in evaluation mode, on its device.
 
-        It takes normalized images; `predict` takes images as they are stored.
+        Its input is normalized images, float32 (N, 3, H, W); `predict` takes files and uint8 images.
         """
         return self._trained.classifier.model.eval()
 

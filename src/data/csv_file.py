@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from src.data.class_folders import Listing, status_of
 from src.data.dataset import ImageDataset
@@ -21,18 +22,11 @@ COLUMNS = {  # what headers call them, in lower case
 }
 
 
-def csv_file(
-    root: str,
-    image_size: int,
-    fit: str = "crop",
-    skip_broken: bool = False,
-    cache: str | None = None,
-    test_share: float = 0.2,
-) -> ImageDataset:
+def csv_file(root: str, **settings: Any) -> ImageDataset:
     """The images that the CSV file `root` lists; paths start at its folder.
 
     The columns are found by their headers (`COLUMNS`). A third one tells train, val and test apart; without it, or
-    without "test" in it, `test_share` of each class is the test set. Other arguments: see `image_folder`. Raises
+    without "test" in it, a share of each class is the test set. `settings` are those of `Reading`. Raises
     UserError for a file without these columns, rows without a value, and files that do not exist.
     """
     path = os.path.expanduser(root)
@@ -53,7 +47,7 @@ def csv_file(
     require(not missing, f"{printable(path)} names {count} that do not exist: {first_three(missing)}")
     ordered = {part: parts[part] for part in PARTS if part in parts}
     require("train" in ordered, f"{printable(path)} has no rows of the part train")
-    return read_listings(ordered, names, Reading(path, image_size, fit, skip_broken, cache, test_share))
+    return read_listings(ordered, names, Reading(path, **settings))
 
 
 def _read_rows(path: str) -> list[dict[str, str]]:

@@ -25,14 +25,23 @@ UNEQUAL = 3  # from this ratio of the largest to the smallest class on, weights 
 
 @dataclass(frozen=True)
 class Reading:
-    """How images are read: `root` holds them; see data.image_size, data.fit, data.skip_broken, data.cache."""
+    """How your own images are read: (N, 3, image_size, image_size) uint8, decoded when a run first needs them.
+
+    Args:
+        root: the folder or file that holds or lists them.
+        image_size: pixels.
+        fit: "crop" or "letterbox", see `src.data.decoding.fit_pixels`.
+        skip_broken: leave out images that cannot be read.
+        cache: the folder that keeps the decoded images; None: beside them.
+        test_share: the share of each class that becomes the test set where there is none.
+    """
 
     root: str
     image_size: int
-    fit: str
-    skip_broken: bool
-    cache: str | None
-    test_share: float
+    fit: str = "crop"
+    skip_broken: bool = False
+    cache: str | None = None
+    test_share: float = 0.2
 
 
 class ListedFiles:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -50,18 +50,11 @@ class ParquetImages:
         return table, index - int(self.starts[table])
 
 
-def parquet(
-    root: str,
-    image_size: int,
-    fit: str = "crop",
-    skip_broken: bool = False,
-    cache: str | None = None,
-    test_share: float = 0.2,
-) -> ImageDataset:
+def parquet(root: str, **settings: Any) -> ImageDataset:
     """The images of a Parquet file, or of the files train*.parquet, test*.parquet, validation*.parquet of a folder.
 
     The columns are image (bytes, or a struct with "bytes") and label (integers, named in the file's Hugging Face
-    metadata). Other arguments: see `image_folder`. Raises UserError where pyarrow is missing, or the files are not of
+    metadata). `settings` are those of `Reading`. Raises UserError where pyarrow is missing, or the files are not of
     this form.
     """
     try:
@@ -86,7 +79,7 @@ def parquet(
     require(labels.min() >= 0, f"{printable(path)}: labels must not be negative: an unlabeled part must be left out")
     require(not names or count <= len(names), f"{printable(path)}: a label is {count - 1}, of {len(names)} class names")
     classes = Classes(tuple(map(printable, names)) or tuple(map(str, range(count))))
-    reading = Reading(path, image_size, fit, skip_broken, cache, test_share)
+    reading = Reading(path, **settings)
     return read_encoded(encoded, labels, parts, classes, reading)
 
 

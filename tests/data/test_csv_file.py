@@ -27,7 +27,7 @@ def rows(*numbers, part=None, separator=","):
 
 @pytest.mark.parametrize("header", ["file,label", "Path,Class", "image,target"])
 def test_files_and_labels(images, header):
-    data = csv_file(write(images, header, *rows(0, 1, 2, 3)), 8)
+    data = csv_file(write(images, header, *rows(0, 1, 2, 3)), image_size=8)
     assert data.classes.names == ("a blue", "a red")
     assert (len(data.train), len(data.test)) == (6, 2)  # 20 % of 4 images, rounded, of each class
     assert (data.train.images[:][:, 0, 0, 0] == 255).long().equal(data.train.labels)
@@ -35,14 +35,14 @@ def test_files_and_labels(images, header):
 
 def test_a_column_of_parts(images):
     lines = [*rows(0, 1, part="train"), *rows(2, part="valid"), *rows(3, part="test")]
-    data = csv_file(write(images, "file,label,split", *lines), 8)
+    data = csv_file(write(images, "file,label,split", *lines), image_size=8)
     assert (len(data.train), len(data.held_out), len(data.test)) == (6, 2, 2)
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_other_separators_and_a_byte_order_mark(images, separator):
     path = write(images, f"\ufefffile{separator}label", *rows(0, 1, separator=separator))
-    assert len(csv_file(path, 8).train) == 2
+    assert len(csv_file(path, image_size=8).train) == 2
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_other_separators_and_a_byte_order_mark(images, separator):
 )
 def test_what_is_wrong_is_one_sentence(images, lines, sentence):
     with pytest.raises(UserError, match=sentence):
-        csv_file(write(images, *lines), 8)
+        csv_file(write(images, *lines), image_size=8)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="is no file; name a CSV file of images and labels"):
-        csv_file(str(tmp_path), 8)
+        csv_file(str(tmp_path), image_size=8)

@@ -17,7 +17,7 @@ from src.errors import UserError
 
 def image_folder(root, image_size, **options):
     """The data set, decoded."""
-    data = module.image_folder(root, image_size, **options)
+    data = module.image_folder(root, image_size=image_size, **options)
     read_rows([data.train.images, data.test.images])
     return data
 

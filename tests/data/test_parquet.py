@@ -30,7 +30,7 @@ def test_several_files_and_parts(tmp_path):
     save(tmp_path / "train-00000-of-00002.parquet", [0, 1, 2])
     save(tmp_path / "train-00001-of-00002.parquet", [2, 1, 0, 2])
     save(tmp_path / "test-00000-of-00001.parquet", [0, 1, 2])
-    data = parquet(str(tmp_path), 8)
+    data = parquet(str(tmp_path), image_size=8)
     assert data.classes.names == ("blue", "green", "red") and data.train.labels.tolist() == [0, 1, 2, 2, 1, 0, 2]
     brightest = data.train.images[:][:, :, 4, 4].argmax(dim=1)  # blue is channel 2
     assert (2 - brightest).equal(data.train.labels)
@@ -39,23 +39,23 @@ def test_several_files_and_parts(tmp_path):
 
 def test_one_file_is_split(tmp_path):
     save(tmp_path / "all.parquet", [0, 1, 2] * 5)
-    data = parquet(str(tmp_path / "all.parquet"), 8)
+    data = parquet(str(tmp_path / "all.parquet"), image_size=8)
     assert (len(data.train), len(data.test)) == (12, 3)
 
 
 def test_what_is_wrong_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match=r"holds no file train\*\.parquet"):
-        parquet(str(tmp_path), 8)
+        parquet(str(tmp_path), image_size=8)
     path = tmp_path / "train.parquet"
     path.write_text("no parquet")
     with pytest.raises(UserError, match="a Parquet file cannot be read"):
-        parquet(str(path), 8)
+        parquet(str(path), image_size=8)
     write_table(pyarrow.table({"text": ["a"], "label": [0]}), path)
     with pytest.raises(UserError, match="has no column image or img; its columns are text, label"):
-        parquet(str(path), 8)
+        parquet(str(path), image_size=8)
     write_table(pyarrow.table({"image": [b""], "label": ["cat"]}), path)
     with pytest.raises(UserError, match="labels are string, not integers"):
-        parquet(str(path), 8)
+        parquet(str(path), image_size=8)
 
 
 def test_an_image_that_cannot_be_read_is_named_by_its_row(tmp_path):
@@ -64,7 +64,7 @@ def test_an_image_that_cannot_be_read_is_named_by_its_row(tmp_path):
     images = table["image"].to_pylist()
     images[4]["bytes"] = b"damaged"
     write_table(table.set_column(0, "image", pyarrow.array(images)), tmp_path / "train.parquet")
-    data = parquet(str(tmp_path), 8)
+    data = parquet(str(tmp_path), image_size=8)
     with pytest.raises(UserError, match=r"train\.parquet, row 5 \(damaged, or no image\)"):
         data.train.images.cache.fill(data.train.images.indices)
         data.train.images.read()
