@@ -1,7 +1,8 @@
 import pytest
 
-from src.config import DataConfig, InitConfig, RunConfig, TrainerConfig
+from src.config import DataConfig, RunConfig, TrainerConfig
 from src.errors import UserError
+from src.init_config import InitConfig
 from src.schemas import TrainConfig
 
 

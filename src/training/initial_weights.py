@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.config import InitConfig
 from src.errors import UserError, first_line, require
+from src.init_config import InitConfig
 from src.run_dir import find_run
 from src.training.checkpoint import load_checkpoint
 from src.training.inference import Classifier
