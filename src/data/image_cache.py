@@ -48,7 +48,7 @@ class ImageCache:
     def fill(self, indices: Tensor, between: Callable[[], None] = lambda: None) -> None:
         """Decodes those of the images at `indices` (n,) int64 that no run has needed before.
 
-        `between` is called again and again, and may raise to end early. One process decodes, others wait. Images that
+        `between` is called after each chunk, and may raise to end early. One process decodes, others wait. Images that
         cannot be read are noted: see `broken`. Raises UserError where the disk has no room.
         """
         if not len(self._missing(indices)):
