@@ -9,6 +9,8 @@ from torch.optim import Optimizer
 
 from src.hardware import computes_bf16
 
+COEFFICIENTS = 3.4445, -4.7750, 2.0315  # of the quintic, Jordan et al. 2024: a few steps suffice
+
 
 class Muon(Optimizer):
     """Orthogonalized Nesterov momentum for filters, SGD with Nesterov momentum for the rest.
@@ -111,8 +113,26 @@ def orthogonalize(filters: Sequence[Tensor], steps: int, dtype: torch.dtype = to
 
 def newton_schulz(matrix: Tensor, steps: int) -> Tensor:
     """Moves the singular values of `matrix` (m, n), all in (0, 1], close to 1."""
-    a, b, c = 3.4445, -4.7750, 2.0315  # of Jordan et al. 2024: a few steps suffice
+    if matrix.shape[1] >= 2 * matrix.shape[0]:
+        return _gram_factor(matrix @ matrix.T, steps) @ matrix
+    a, b, c = COEFFICIENTS
     for _ in range(steps):
         gram = matrix @ matrix.T
         matrix = torch.addmm(matrix, torch.addmm(gram, gram, gram, beta=b, alpha=c), matrix, beta=a)
     return matrix
+
+
+def _gram_factor(gram: Tensor, steps: int) -> Tensor:
+    """The factor (m, m) by which all `steps` together multiply a matrix (m, n) with this `gram` (m, m).
+
+    Each step multiplies the matrix by a polynomial in its gram matrix, which is small where the matrix is wide.
+    """
+    a, b, c = COEFFICIENTS
+    factors = None
+    for step in range(steps):
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        factors = factor if factors is None else factor @ factors
+        if step < steps - 1:
+            gram = factor @ gram @ factor
+    return factors

@@ -34,7 +34,7 @@ def black_images(count=10, size=16):
 
 
 def test_images_are_split_and_have_the_configured_size(tiny):
-    splits = load_splits(tiny("data.source.image_size=8"))
+    splits = load_splits(tiny("~data.source.image_size"))  # the source draws 32 pixels
     assert splits.train.images.shape == splits.validation.images.shape == (100, 3, 16, 16)
     assert splits.test.images.shape == (100, 3, 16, 16)
 
