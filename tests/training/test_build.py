@@ -5,6 +5,7 @@ from torch import nn
 from src.data.augment import Affine, Augmentation, CropFlip
 from src.data.dataset import LabeledImages
 from src.data.loader import DeviceLoader, PerImageLoader
+from src.data.synthetic import synthetic
 from src.errors import UserError
 from src.models.speedrun import whitening_filters
 from src.training import build as build_module
@@ -33,8 +34,9 @@ def black_images(count=10, size=16):
 # --------------------------------------------------------------------------------------------------------- data
 
 
-def test_images_are_split_and_have_the_configured_size(tiny):
-    splits = load_splits(tiny("~data.source.image_size"))  # the source draws 32 pixels
+def test_images_are_split_and_have_the_configured_size(tiny, monkeypatch):
+    monkeypatch.setattr("src.data.synthetic.synthetic", lambda **given: synthetic(**{**given, "image_size": 8}))
+    splits = load_splits(tiny())
     assert splits.train.images.shape == splits.validation.images.shape == (100, 3, 16, 16)
     assert splits.test.images.shape == (100, 3, 16, 16)
 
