@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from src.config import TYPED_NODES, DataConfig, RunConfig
 from src.errors import require
 from src.overrides import key_of
+from src.replaced_choices import replace_choices
 from src.targets import check_target
 
 GROUPS_WITH_TARGET = ("model", "augmentation", "optimizer", "scheduler", "loss")
@@ -27,6 +28,7 @@ def parse_config(config: DictConfig, overrides: Sequence[str] = ()) -> RunConfig
     do nothing is a mistake only on the command line.
     """
     _refuse_unknown_keys(config)
+    replace_choices(config, GROUPS_WITH_TARGET, overrides)
     for name in (*GROUPS_WITH_TARGET, "data.source"):
         if f"{name}._target_" in map(key_of, overrides):
             _drop_settings_of_choice(OmegaConf.select(config, name), name, overrides)
