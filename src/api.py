@@ -79,7 +79,7 @@ class Run:
         return self._trained.classes.names
 
     def predict(self, images: Any) -> Classified:
-        """Classifies images of any size.
+        """Classifies images of any size; with their mirror images where the run has trainer.tta_flip.
 
         Args:
             images: a path, a list of paths, an image of Pillow, a list of these, or a uint8 tensor or array (N, 3, H,
@@ -94,7 +94,7 @@ class Run:
 
         batches = batch_images(images, self.config.data)
         with kept_process_state():
-            probabilities = torch.cat([self._trained.logits(batch).softmax(dim=1) for batch in batches])
+            probabilities = torch.cat([self._trained.probabilities(batch) for batch in batches])
         return Classified([self.class_names[label] for label in probabilities.argmax(dim=1).tolist()], probabilities)
 
     @cached_property

@@ -39,7 +39,7 @@ def predict(config: DictConfig) -> None:
     from src.training.trained_model import load_trained
 
     trained = load_trained(config.run, config.checkpoint, config.device, config.trust)
-    predictions, first_images = classify(trained, paths, config.top)
+    predictions, first_images = classify(trained, paths, config.top, config.tta_flip)
     text = format_predictions(predictions, form)
     if config.to:
         write_text(Path(config.to), text)
@@ -73,7 +73,9 @@ def check_place(name: str, file: str | None, images: Sequence[str]) -> None:
     require(not is_image, f"{name}={file} is one of the images; choose another name")
 
 
-def classify(trained: "TrainedModel", paths: Sequence[str], top: int) -> tuple[dict[str, Ranked], "Tensor"]:
+def classify(
+    trained: "TrainedModel", paths: Sequence[str], top: int, tta_flip: bool | None
+) -> tuple[dict[str, Ranked], "Tensor"]:
     """The `top` classes of each image that can be read, by path, and the first images (n, 3, size, size) uint8.
 
     Names the others on standard error. Raises UserError where no image can be read.
@@ -87,7 +89,7 @@ def classify(trained: "TrainedModel", paths: Sequence[str], top: int) -> tuple[d
         for batch in read_in_batches(paths, trained.config.data, advance):
             problems += batch.problems
             if batch.paths:
-                best = trained.logits(batch.images).softmax(dim=1).topk(min(top, len(names)), dim=1)
+                best = trained.probabilities(batch.images, tta_flip).topk(min(top, len(names)), dim=1)
                 for path, labels, values in zip(batch.paths, best.indices.tolist(), best.values.tolist(), strict=True):
                     predictions[path] = [(names[label], value) for label, value in zip(labels, values, strict=True)]
                 first_images.append(batch.images[: SHEET_IMAGES - sum(map(len, first_images))].clone())

@@ -61,6 +61,7 @@ class PredictConfig:
     images: Any = None  # a file, a folder, a pattern in quotes, a list of these, or - for standard input
     checkpoint: str | None = None  # best or last; null: the one that the run itself evaluated
     top: int = 5  # classes per image
+    tta_flip: bool | None = None  # average each image's logits with its mirror image's; null: as in training
     format: str | None = None  # table, json or csv; null: by the name of `to`, else table
     to: str | None = None  # a file to write instead of printing: classes.json, classes.csv
     sheet: str | None = None  # a PNG file for the first 24 images with their predictions

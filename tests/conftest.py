@@ -117,7 +117,13 @@ def compose_fast(*overrides: str) -> DictConfig:
 @pytest.fixture(scope="session")
 def config_of() -> Callable[..., RunConfig]:
     """config_of("model=deep") -> the checked settings of the run."""
-    return lambda *overrides: parse_config(compose_fast(*overrides), overrides)
+
+    def parse(*overrides: str) -> RunConfig:
+        config = compose_fast(*overrides)
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):  # as within a command
+            return parse_config(config, overrides)
+
+    return parse
 
 
 @pytest.fixture(scope="session")

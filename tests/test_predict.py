@@ -31,14 +31,19 @@ def place(command, tmp_path_factory):
     return place
 
 
-def test_probabilities_are_the_models_own(command, place):
-    done = command("predict", "run=run", f"images={place}/*.png", "top=100", "format=json", cwd=place)
+@pytest.mark.parametrize("tta_flip", [False, True])
+def test_probabilities_are_the_models_own(command, place, tta_flip):
+    arguments = ["tta_flip=true"] if tta_flip else []  # the run has trainer.tta_flip=false
+    done = command("predict", "run=run", f"images={place}/*.png", "top=100", "format=json", *arguments, cwd=place)
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert list(printed) == [str(place / "noise.png"), str(place / "red.png")]
     trained = load_trained(str(place / "run"), None, "cpu", False)
     images = torch.stack([read_image(path, 8) for path in printed])
-    expected = trained.logits(images).softmax(dim=1)
+    logits = trained.logits(images)
+    mean_logits = (logits + trained.logits(images.flip(-1))) / 2
+    assert not torch.allclose(logits, mean_logits)
+    expected = (mean_logits if tta_flip else logits).softmax(dim=1)
     for ranked, row in zip(printed.values(), expected, strict=True):
         found = {entry["class"]: entry["probability"] for entry in ranked}
         assert [found[name] for name in trained.classes.names] == pytest.approx(row.tolist())

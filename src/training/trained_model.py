@@ -46,6 +46,16 @@ class TrainedModel:
         )
         return logits
 
+    def probabilities(self, images: Tensor, tta_flip: bool | None = None) -> Tensor:
+        """(N, num_classes) float32 on the CPU, of `images` (N, 3, image_size, image_size) uint8.
+
+        tta_flip: of the mean logits of each image and its mirror image; None: as the run was evaluated.
+        """
+        logits = self.logits(images)
+        if self.config.trainer.tta_flip if tta_flip is None else tta_flip:
+            logits = (logits + self.logits(images, mirrored=True)) / 2
+        return logits.softmax(dim=1)
+
 
 def load_trained(run: str, checkpoint: str | None, device: str, trust: bool) -> TrainedModel:
     """Loads a checkpoint of the run in folder `run`, by default the one that the run itself evaluated.
