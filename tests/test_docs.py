@@ -143,7 +143,8 @@ def test_every_command_is_accepted(own_parts, page, name, arguments):
             assert key not in GROUPS or value in choices(key)
     config = config_with(name, overrides)
     if name in ("train", "benchmark"):
-        parse_config(config, overrides)
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            parse_config(config, overrides)
     if name == "benchmark":
         check_settings(config)
 
