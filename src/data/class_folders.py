@@ -36,9 +36,8 @@ class Listing:
     links: list[str] = field(default_factory=list)  # further names of files in `images`
     loops: list[str] = field(default_factory=list)  # links to a folder above them
 
-    def add(self, path: str, label: int) -> None:
+    def add(self, path: str, label: int, status: os.stat_result) -> None:
         """Adds a file. One that has been added stays what it is; raises UserError where it had another label."""
-        status = status_of(path)
         image = ListedImage(path, label, status.st_size, status.st_mtime_ns)
         file_id = (status.st_dev, status.st_ino)
         known = self.ids.setdefault(file_id, image)
@@ -115,7 +114,7 @@ def _add_file(listing: Listing, path: str, label: int) -> None:
     status = status_of(path)
     mode = status.st_mode if status else 0
     if is_named_as_image(path) and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        listing.add(path, label)  # a folder of such a name is found broken when it is read
+        listing.add(path, label, status)  # a folder of such a name is found broken when it is read
     elif not stat.S_ISDIR(mode):
         listing.no_images.append(path)
 
@@ -125,7 +124,7 @@ def _folders_below(folder: str, visited: set[FileId], loops: list[str]) -> Itera
     visited.add(_file_id(folder))
     yield folder
     for path in entries(folder):
-        if not is_folder(path) or is_named_as_image(path):
+        if is_named_as_image(path) or not is_folder(path):
             continue
         if _leads_up(path):
             loops.append(path)

@@ -39,10 +39,10 @@ def csv_file(root: str, **settings: Any) -> ImageDataset:
     for row in rows:
         listing = parts.setdefault(row["part"], Listing(classes=names))
         image = os.path.join(os.path.dirname(path), row["file"])
-        if status_of(image) is None:
-            missing.append(image)
+        if status := status_of(image):
+            listing.add(image, labels[row["label"]], status)
         else:
-            listing.add(image, labels[row["label"]])
+            missing.append(image)
     count = f"{len(missing):,} file{'s' * (len(missing) != 1)}"
     require(not missing, f"{printable(path)} names {count} that do not exist: {first_three(missing)}")
     ordered = {part: parts[part] for part in PARTS if part in parts}

@@ -82,10 +82,10 @@ def _tiny_imagenet(root: str, folders: dict[str, str]) -> Layout:
             f"{printable(val)}/{ANNOTATIONS}, line {number}: {printable(wnid) or 'no class'} is not in train",
         )
         path = os.path.join(val, "images", name)
-        if status_of(path) is None:
-            missing.append(path)
+        if status := status_of(path):
+            test.add(path, labels[wnid], status)
         else:
-            test.add(path, labels[wnid])
+            missing.append(path)
     files = f"{len(missing)} files that do" if len(missing) > 1 else "1 file that does"
     require(not missing, f"{ANNOTATIONS} names {files} not exist: {first_three(missing)}")
     test.classes = train.classes
