@@ -278,7 +278,7 @@ def test_course_experiments_are_all_there():
     [
         ("deep63", 256, 6, [[0.3, 16], [0.6, 24]], 0.1),
         ("speedrun63", 384, 2.25, [[0.25, 20], [0.6, 24]], 0.1),
-        ("speedrun75", 512, 9, [[0.15, 20], [0.5, 24]], 0.25),
+        ("speedrun75", 512, 12, [[0.15, 20], [0.5, 24]], 0.3),
     ],
 )
 def test_fast_recipes(name, batch_size, epochs, resizing, smoothing):
