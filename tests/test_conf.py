@@ -41,7 +41,8 @@ def config_of(*overrides: str) -> RunConfig:
     config = composed(*overrides).copy()
     OmegaConf.set_struct(config, False)
     del config["hydra"]
-    return parse_config(config, overrides)
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):  # as within a command
+        return parse_config(config, overrides)
 
 
 def header(name: str) -> str:

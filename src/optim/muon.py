@@ -113,7 +113,7 @@ def orthogonalize(filters: Sequence[Tensor], steps: int, dtype: torch.dtype = to
 
 def newton_schulz(matrix: Tensor, steps: int) -> Tensor:
     """Moves the singular values of `matrix` (m, n), all in (0, 1], close to 1."""
-    if matrix.shape[1] >= 2 * matrix.shape[0]:
+    if matrix.shape[1] >= 4 * matrix.shape[0]:
         return _gram_factor(matrix @ matrix.T, steps) @ matrix
     a, b, c = COEFFICIENTS
     for _ in range(steps):
@@ -125,14 +125,15 @@ def newton_schulz(matrix: Tensor, steps: int) -> Tensor:
 def _gram_factor(gram: Tensor, steps: int) -> Tensor:
     """The factor (m, m) by which all `steps` together multiply a matrix (m, n) with this `gram` (m, m).
 
-    Each step multiplies the matrix by a polynomial in its gram matrix, which is small where the matrix is wide.
+    Each step multiplies by a + b * gram + c * gram^2, which is small where the matrix is wide.
     """
     a, b, c = COEFFICIENTS
-    factors = None
-    for step in range(steps):
-        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        factor.diagonal().add_(a)
-        factors = factor if factors is None else factor @ factors
-        if step < steps - 1:
-            gram = factor @ gram @ factor
-    return factors
+    rest = torch.addmm(gram, gram, gram, beta=b, alpha=c)  # the polynomial without its constant term
+    factor = rest.clone()
+    factor.diagonal().add_(a)
+    for _ in range(steps - 1):
+        half = torch.addmm(gram, rest, gram, beta=a)
+        gram = torch.addmm(half, half, rest, beta=a)  # of the multiplied matrix
+        rest = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor = torch.addmm(factor, rest, factor, beta=a)
+    return factor
