@@ -46,7 +46,7 @@ def test_a_run_with_two_processes_is_one_run(tmp_path):
         assert done.returncode == 0, done.stderr
     assert "on 2 processes, each on CPU, 1 thread, fp32" in (tmp_path / "two" / "train.log").read_text()
     one, two = (load_checkpoint(tmp_path / name / "checkpoints" / "last.pt") for name in ("one", "two"))
-    assert all(torch.allclose(two["model"][name], value, atol=1e-5) for name, value in one["model"].items())
+    assert all(torch.allclose(two["model"][name], value, rtol=1e-3, atol=1e-4) for name, value in one["model"].items())
     results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("one", "two")]
     assert results[1]["metrics"]["test"]["loss"] == pytest.approx(results[0]["metrics"]["test"]["loss"], abs=1e-4)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
