@@ -75,8 +75,7 @@ class Muon(Optimizer):
             updates = self._nesterov(weights, group["momentum"])
             if group is self.param_groups[0]:  # filters
                 updates = orthogonalize(updates, self.newton_schulz_steps, dtype)
-                for weight, norm in zip(weights, torch._foreach_norm(weights), strict=True):
-                    weight.mul_(len(weight) ** 0.5 / norm)
+                rescale(weights)
             else:
                 torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
             torch._foreach_mul_(updates, group["lr"])
@@ -91,6 +90,13 @@ class Muon(Optimizer):
         torch._foreach_mul_(buffers, momentum)
         torch._foreach_add_(buffers, grads)
         return list(torch._foreach_add(grads, buffers, alpha=momentum))
+
+
+def rescale(filters: Sequence[Tensor]) -> None:
+    """Gives each of `filters` (out, in, h, w) a Frobenius norm of sqrt(out), in place."""
+    factors = torch._foreach_reciprocal(torch._foreach_norm(filters))
+    torch._foreach_mul_(factors, [len(filter) ** 0.5 for filter in filters])
+    torch._foreach_mul_(filters, factors)
 
 
 def orthogonalize(filters: Sequence[Tensor], steps: int, dtype: torch.dtype = torch.float32) -> list[Tensor]:
@@ -114,7 +120,7 @@ def orthogonalize(filters: Sequence[Tensor], steps: int, dtype: torch.dtype = to
 def newton_schulz(matrix: Tensor, steps: int) -> Tensor:
     """Moves the singular values of `matrix` (m, n), all in (0, 1], close to 1."""
     if matrix.shape[1] >= 4 * matrix.shape[0]:
-        return _gram_factor(matrix @ matrix.T, steps) @ matrix
+        return _product_of_steps(matrix @ matrix.T, steps) @ matrix
     a, b, c = COEFFICIENTS
     for _ in range(steps):
         gram = matrix @ matrix.T
@@ -122,18 +128,19 @@ def newton_schulz(matrix: Tensor, steps: int) -> Tensor:
     return matrix
 
 
-def _gram_factor(gram: Tensor, steps: int) -> Tensor:
-    """The factor (m, m) by which all `steps` together multiply a matrix (m, n) with this `gram` (m, m).
+def _product_of_steps(gram: Tensor, steps: int) -> Tensor:
+    """The matrix (m, m) by which all `steps` together multiply a matrix (m, n) whose gram matrix is `gram` (m, m).
 
-    Each step multiplies by a + b * gram + c * gram^2, which is small where the matrix is wide.
+    Each step multiplies by a + polynomial, polynomial = b * gram + c * gram^2. For n much larger than m its products of
+    (m, m) matrices take less time than those with the matrix itself.
     """
     a, b, c = COEFFICIENTS
-    rest = torch.addmm(gram, gram, gram, beta=b, alpha=c)  # the polynomial without its constant term
-    factor = rest.clone()
-    factor.diagonal().add_(a)
+    polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+    product = polynomial.clone()
+    product.diagonal().add_(a)
     for _ in range(steps - 1):
-        half = torch.addmm(gram, rest, gram, beta=a)
-        gram = torch.addmm(half, half, rest, beta=a)  # of the multiplied matrix
-        rest = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        factor = torch.addmm(factor, rest, factor, beta=a)
-    return factor
+        half = torch.addmm(gram, polynomial, gram, beta=a)
+        gram = torch.addmm(half, half, polynomial, beta=a)  # (a + polynomial) @ gram @ (a + polynomial)
+        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        product = torch.addmm(product, polynomial, product, beta=a)
+    return product
