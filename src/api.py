@@ -79,7 +79,7 @@ class Run:
         return self._trained.classes.names
 
     def predict(self, images: Any) -> Classified:
-        """Classifies images of any size; with their mirror images where the run has trainer.tta_flip.
+        """Classifies images of any size, and their mirror images too where the run has trainer.tta_flip.
 
         Args:
             images: a path, a list of paths, an image of Pillow, a list of these, or a uint8 tensor or array (N, 3, H,

@@ -1,14 +1,17 @@
-"""A choice on the command line replaces an experiment's choice, together with the settings that the experiment gave it.
+"""A choice on the command line replaces that of an experiment, together with the settings that the experiment gave it.
 
-Hydra alone would give the new choice the experiment's settings: Adam the lr of Muon.
+Hydra alone merges the experiment's settings into the new choice: Adam would get the lr of Muon.
 """
 
+import functools
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
+from src.choices import config_folders
 from src.overrides import key_of
 
 
@@ -23,8 +26,14 @@ def replace_choices(config: DictConfig, groups: Sequence[str], overrides: Sequen
         if named[group] != experiment_choices[group]:
             settings = [text for text in overrides if key_of(text).startswith(f"{group}.")]
             with open_dict(config):
-                config[group] = _compose(f"{group}={named[group]}", *settings)[group]
+                config[group] = _compose(f"{group}={named[group]}", *settings)[group]  # a copy
 
 
 def _compose(*overrides: str) -> DictConfig:
+    """What Hydra composes from `overrides` alone; only to be read."""
+    return _load(tuple(config_folders()), overrides)
+
+
+@functools.lru_cache(maxsize=16)  # the jobs of a sweep ask for the same again
+def _load(_folders: tuple[Path, ...], overrides: tuple[str, ...]) -> DictConfig:
     return GlobalHydra.instance().config_loader().load_configuration("train", list(overrides), RunMode.RUN)

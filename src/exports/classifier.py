@@ -1,5 +1,7 @@
 """The network that is exported: with preprocessing and softmax, so that it takes pixels and returns probabilities."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -54,7 +56,4 @@ def expected_probabilities(trained: TrainedModel, images: Tensor, tta_flip: bool
     """(N, num_classes) float32, of `images` (N, 3, H, W) uint8: as `src.evaluate` computes, on a CPU in float32."""
     preprocess = build_preprocess(trained.config, PLACEMENT)
     classifier = Classifier(PLACEMENT.place(trained.classifier.model), preprocess, PLACEMENT)
-    logits = classifier.logits(images)
-    if tta_flip:
-        logits = (logits + classifier.logits(images, mirrored=True)) / 2
-    return logits.softmax(dim=1)
+    return replace(trained, classifier=classifier).probabilities(images, tta_flip)

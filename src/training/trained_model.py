@@ -49,7 +49,8 @@ class TrainedModel:
     def probabilities(self, images: Tensor, tta_flip: bool | None = None) -> Tensor:
         """(N, num_classes) float32 on the CPU, of `images` (N, 3, image_size, image_size) uint8.
 
-        tta_flip: of the mean logits of each image and its mirror image; None: as the run was evaluated.
+        With `tta_flip` from the mean logits of each image and its mirror image; None: where the run has
+        trainer.tta_flip.
         """
         logits = self.logits(images)
         if self.config.trainer.tta_flip if tta_flip is None else tta_flip:
