@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,14 +18,13 @@ from src.metrics import Metrics, measure
 from src.optim.sam import climbed, unchanged_buffers
 from src.result import StopReason
 from src.run_dir import RunDir
+from src.training import saving
 from src.training.averaging import build_average, refresh_average, update_average
 from src.training.build import build_loader, build_loss, build_optimizer, build_scheduler
 from src.training.captured_step import CapturedStep, can_capture
 from src.training.chance import warn_of_chance
-from src.training.checkpoint import save_progress
 from src.training.clock import Clock
-from src.training.divergence import divergence, finite_loss, require_finite
-from src.training.final_eval import evaluation_seconds
+from src.training.divergence import divergence, finite_loss
 from src.training.inference import Classifier
 from src.training.initial_weights import unfreeze_gradually
 from src.training.meter import Meter
@@ -88,11 +88,11 @@ class Trainer:
         self.clock.start()
         self.saved_at = self.state.epoch, self.state.batch  # a resumed run begins with a saved state
         if self.state.step == 0:
-            self.save("last")
+            saving.save(self, "last")
         with profile_steps(self):
             reason = self.train_epochs(pause_at)
         if (self.state.epoch, self.state.batch) != self.saved_at:
-            self.save("last")
+            saving.save(self, "last")
         return reason
 
     def train_epochs(self, pause_at: int | None) -> StopReason:
@@ -101,7 +101,7 @@ class Trainer:
         while self.state.epoch < min(pause_at or epochs, epochs):
             if patience and self.state.epoch - self.state.best.get("epoch", 0) >= patience:
                 return StopReason.PATIENCE
-            self._stop_if_asked()
+            saving.stop_if_asked(self)
             unfreeze_gradually(self.classifier, self.optimizer, self.config.init, self.state.epoch)
             ended = self.train_epoch()
             if refresh_average(self):
@@ -113,9 +113,9 @@ class Trainer:
             notify(self.loggers, "on_epoch_end", self.state.history, is_best)
             warn_of_chance(self)
             if is_best:
-                self.save("best")
+                saving.save(self, "best")
             if is_best or self.clock.save_pays:  # the last is never older than the best
-                self.save("last")
+                saving.save(self, "last")
         return StopReason.EPOCHS if self.state.epoch >= epochs else StopReason.PAUSE
 
     def batch_loss(
@@ -154,7 +154,7 @@ class Trainer:
         # cuDNN tries out its kernels for each shape, which pays in many equal steps, but not in evaluations; which is
         # fastest may differ from run to run
         torch.backends.cudnn.benchmark = not self.config.trainer.deterministic
-        self._tick()
+        self.tick()
         group: list[SeededBatch] = []  # the batches of one optimizer step
         for images, labels in self.loader.batches(self.state.epoch, start=self.state.batch):
             batch = images, labels, self.draw_augmentation(images), self.image_size(), self.share_of_step(len(labels))
@@ -168,7 +168,7 @@ class Trainer:
                     self.sharpness_aware_gradient(group)
                 self.optimizer_step()
                 group.clear()
-                if self.log_save_or_stop():
+                if saving.log_save_or_stop(self):
                     return False
         finite_loss(self)
         return True
@@ -227,7 +227,7 @@ class Trainer:
         if self.validation is None:
             return None
         self.ranks.share_tensors(self.evaluated.model.buffers())  # without sync_batch_norm each rank has its own
-        logits = self.evaluated.logits(self.validation.images, between_batches=self._stop_if_asked)
+        logits = self.evaluated.logits(self.validation.images, between_batches=partial(saving.stop_if_asked, self))
         metrics = measure(logits, self.validation.labels.to(logits.device), self.splits.classes)
         if not math.isfinite(metrics.loss):
             raise divergence(self)
@@ -235,7 +235,7 @@ class Trainer:
 
     def end_epoch(self, val: Metrics | None) -> bool:
         """Adds the epoch's row to the history; whether it is the best so far and may be chosen."""
-        self._tick()
+        self.tick()
         state, meter = self.state, self.meter
         state.epoch += 1
         row: Row = {
@@ -253,33 +253,10 @@ class Trainer:
         meter.reset()
         return self.config.data.holds_out and state.best is row
 
-    def log_save_or_stop(self) -> bool:
-        """Once a second informs the loggers, and saves where that is due; whether max_minutes has run out.
-
-        Raises Interrupted, everything saved, once a signal has asked the run to stop.
-        """
-        self._tick(training=True)
-        if self.clock.log_is_due and self.ranks.is_leader:
-            loss = finite_loss(self)
-            notify(self.loggers, "on_log", self.state.epoch, self.state.batch, loss, self.meter.accuracy())
-            if self.clock.ticked - self.clock.saved > 60 * self.config.trainer.checkpoint_minutes:
-                self.save("last")
-            self.clock.note_log()
-        self._stop_if_asked()
-        return self._is_out_of_time() and self.state.batch < self.loader.plan.batches_in(self.state.epoch)
-
-    def save(self, name: str) -> None:
-        """Writes a checkpoint, and progress to result.json: the leader does.
-
-        Raises UserError for a loss or a weight that is not finite.
-        """
-        if self.ranks.is_leader:
-            require_finite(self)
-            self._tick()
-            save_progress(name, self)
-            self.state.seconds_saving += self.clock.note_save()
-        if name == "last":
-            self.saved_at = (self.state.epoch, self.state.batch)
+    def raise_if_asked(self) -> None:
+        """Raises Interrupted once a signal has asked any rank to stop."""
+        if number := self.ranks.largest(self.stop.signal_number or 0):
+            raise Interrupted(number)
 
     @property
     def place(self) -> tuple[int, int, int]:
@@ -290,7 +267,7 @@ class Trainer:
     def lr(self) -> float:
         return self.optimizer.param_groups[0]["lr"]
 
-    def _tick(self, training: bool = False) -> None:
+    def tick(self, training: bool = False) -> None:
         """Adds the time since the last tick to the run's, and to the epoch's if it was spent training."""
         seconds = self.clock.tick()
         self.state.seconds += seconds
@@ -309,23 +286,3 @@ class Trainer:
     def evaluated(self) -> Classifier:
         """With the averaged weights, once they have been averaged; else with the weights themselves."""
         return self.classifier.with_model(self.average.module) if self.state.averaged else self.classifier
-
-    def _stop_if_asked(self) -> None:
-        try:
-            self.raise_if_asked()
-        except Interrupted:
-            self.save("last")
-            raise
-
-    def raise_if_asked(self) -> None:
-        """Raises Interrupted once a signal has asked any rank to stop."""
-        if number := self.ranks.largest(self.stop.signal_number or 0):
-            raise Interrupted(number)
-
-    def _is_out_of_time(self) -> bool:
-        """Whether max_minutes leaves no more time than the final evaluation takes."""
-        minutes = self.config.trainer.max_minutes
-        if minutes is None:
-            return False
-        is_over = self.clock.ticked - self.clock.started + evaluation_seconds(self) > 60 * minutes
-        return bool(self.ranks.largest(is_over))

@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from src.training import saving
 from src.training.trainer import Trainer
 from tests.conftest import Done, run_in_process
 from tests.faults.runs import SETTINGS, find_differences, read_comparable, resume_arguments, same
@@ -53,7 +54,7 @@ def make_runs(place: Path) -> None:
     if done.returncode:
         raise SystemExit(f"a run of the harness failed:\n{done.stderr}")
     shutil.copytree(place / "runs" / "done", place / "runs" / "other")
-    save_or_stop = Trainer.log_save_or_stop
+    save_or_stop = saving.log_save_or_stop
 
     def stop_within_an_epoch(trainer: Trainer) -> bool:
         if trainer.state.step == STOP_AT_STEP:
@@ -61,7 +62,7 @@ def make_runs(place: Path) -> None:
         return save_or_stop(trainer)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "log_save_or_stop", stop_within_an_epoch)
+        patch.setattr(saving, "log_save_or_stop", stop_within_an_epoch)
         run_in_process("train", *SETTINGS, "hydra.run.dir=part", cwd=place)
     status = json.loads((place / "part" / "result.json").read_text())["status"]
     if status != "interrupted":

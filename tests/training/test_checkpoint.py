@@ -8,6 +8,7 @@ import torch
 from src.errors import Interrupted, UserError
 from src.loggers.history_csv import read_history
 from src.run_dir import RunDir
+from src.training import saving
 from src.training.checkpoint import load_checkpoint, restore
 from src.training.inference import Classifier
 from src.training.run import run
@@ -31,7 +32,7 @@ SETTINGS = (
 
 def interrupted_at(step: int, run_dir: RunDir, monkeypatch) -> None:
     """Runs until the optimizer has made `step` steps, then does what Ctrl-C does."""
-    genuine = Trainer.log_save_or_stop
+    genuine = saving.log_save_or_stop
 
     def log_save_or_stop(self):
         if self.state.step == step:
@@ -39,7 +40,7 @@ def interrupted_at(step: int, run_dir: RunDir, monkeypatch) -> None:
         return genuine(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "log_save_or_stop", log_save_or_stop)
+        patch.setattr(saving, "log_save_or_stop", log_save_or_stop)
         with pytest.raises(Interrupted):
             run(run_dir.load_config(), run_dir)
 
@@ -94,7 +95,7 @@ def test_resumed_run_ends_where_the_uninterrupted_one_ends(tiny, whole, tmp_path
 def test_time_that_runs_out_within_an_epoch_leaves_an_exact_checkpoint(tiny, whole, tmp_path, monkeypatch):
     run_dir = create_in(tmp_path / "run", tiny(*SETTINGS))
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_is_out_of_time", lambda self: self.state.step == 6)
+        patch.setattr(saving, "is_out_of_time", lambda self: self.state.step == 6)
         run(tiny(*SETTINGS), run_dir)
     result = run_dir.load_result()
     assert (result["status"], result["stopped_by"], result["epochs"], result["steps"]) == (
@@ -135,7 +136,7 @@ def test_interruption_within_validation_and_within_the_last_evaluation(tiny, who
 def test_a_killed_process_leaves_no_doubled_points(tiny, tmp_path, monkeypatch):
     """Killed between the events of an epoch and its checkpoint, that epoch is done, and drawn, again."""
     run_dir = create_in(tmp_path / "run", tiny(*SETTINGS))
-    genuine = Trainer.save
+    genuine = saving.save
 
     def save(self, name):
         if self.state.epoch >= 2:
@@ -143,7 +144,7 @@ def test_a_killed_process_leaves_no_doubled_points(tiny, tmp_path, monkeypatch):
         genuine(self, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "save", save)
+        patch.setattr(saving, "save", save)
         with pytest.raises(RuntimeError, match="killed"):
             run(tiny(*SETTINGS), run_dir)
     resumed(run_dir)

@@ -12,6 +12,7 @@ from src.errors import UserError
 from src.loggers.history_csv import HistoryCsvLogger
 from src.loggers.tensorboard import TensorBoardLogger
 from src.run_dir import RunDir
+from src.training import saving
 from src.training.run import run
 from src.training.trainer import Trainer
 from tests.conftest import create_in, train_in
@@ -107,7 +108,7 @@ def test_a_second_ctrl_c_leaves_an_interrupted_run(as_in_a_terminal, tiny, tmp_p
 
     run_dir = create_in(tmp_path / "run", tiny())
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Trainer, "log_save_or_stop", twice)
+        patch.setattr(saving, "log_save_or_stop", twice)
         run(tiny(), run_dir)
     assert run_dir.load_result()["status"] == "interrupted"
     log = run_dir.log_file.read_text()
@@ -121,7 +122,7 @@ def test_an_ending_that_is_no_exception_leaves_an_interrupted_run(tiny, tmp_path
     def end(_trainer):
         raise ending
 
-    monkeypatch.setattr(Trainer, "log_save_or_stop", end)
+    monkeypatch.setattr(saving, "log_save_or_stop", end)
     with pytest.raises(type(ending)):
         train_in(tmp_path / "run", tiny())
     assert RunDir(tmp_path / "run").load_result()["status"] == "interrupted"

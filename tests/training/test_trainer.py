@@ -12,6 +12,7 @@ from src.loggers.history_csv import read_history
 from src.metrics import measure
 from src.optim.schedules import cosine
 from src.run_dir import RunDir
+from src.training import saving
 from src.training import trainer as trainer_module
 from src.training.build import build_model
 from src.training.checkpoint import load_checkpoint
@@ -166,16 +167,6 @@ def test_max_minutes_ends_a_run_with_everything_saved(tiny, trained):
     assert result["metrics"]["test"]["images"] == 100
 
 
-@pytest.mark.parametrize(("stages", "epoch", "ends"), [([], 0, False), ([[0.5, 16]], 0, True), ([[0.5, 16]], 2, False)])
-def test_max_minutes_leaves_time_to_evaluate_images_of_full_size(small, trainer_of, monkeypatch, stages, epoch, ends):
-    monkeypatch.setattr("src.training.final_eval.num_evaluated", lambda *_: 3000)
-    limits = ("trainer.epochs=4", "trainer.max_minutes=1", f"trainer.progressive_resizing={stages}".replace(" ", ""))
-    trainer = trainer_of(small(*limits))
-    trainer.state.epoch, trainer.clock.started, trainer.clock.ticked = epoch, 0.0, 40.0
-    trainer.meter.images, trainer.meter.seconds = 400, 4.0  # 100 images/s: 10 s, or 26 s from 16 pixels to 32
-    assert trainer._is_out_of_time() is ends
-
-
 @pytest.mark.parametrize(
     "model", mostly_slow([["model=speedrun", "model.widths=[8,16,24]"], ["model=deep", "model.width=0.1"]], quick=1)
 )
@@ -204,16 +195,6 @@ def test_label_smoothing_changes_the_training_loss_alone(tiny, trained):
     rows = [read_history(run_dir.history_file)[0] for run_dir in (smooth, plain)]
     assert rows[0]["val_loss"] == rows[1]["val_loss"]
     assert rows[0]["train_loss"] != rows[1]["train_loss"]
-
-
-def test_a_run_saves_within_its_epochs(tiny, trainer_of, monkeypatch):
-    monkeypatch.setattr("src.training.clock.LOG_SECONDS", 0.0)
-    saved, genuine = [], Trainer.save
-    monkeypatch.setattr(Trainer, "save", lambda self, name: saved.append(self.state.batch) or genuine(self, name))
-    trainer = trainer_of(tiny("trainer.checkpoint_minutes=1e-9"))
-    trainer.run_dir.path.mkdir()
-    trainer.train_epoch()
-    assert saved == [1, 2, 3, 4]
 
 
 class Reads(TorchDispatchMode):
@@ -316,7 +297,7 @@ def test_weights_are_averaged_over_the_last_part_of_the_run(tiny, trained, monke
             torch.testing.assert_close(value, mean)
 
 
-def test_sam_steps_by_the_gradient_at_the_worst_point(tiny, trainer_of):
+def test_sam_steps_by_the_gradient_at_the_worst_point(tiny, trainer_of, monkeypatch):
     config = tiny("trainer.sam_rho=0.5", "model.batch_norm=true", "trainer.epochs=1", *SGD)
     trainer, reference = trainer_of(config), trainer_of(config)
     images, labels = next(reference.loader.batches(0))
@@ -333,7 +314,7 @@ def test_sam_steps_by_the_gradient_at_the_worst_point(tiny, trainer_of):
         weight.data.copy_(before)
     reference.optimizer.step()
 
-    trainer.log_save_or_stop = lambda: True  # after one step
+    monkeypatch.setattr(saving, "log_save_or_stop", lambda _trainer: True)  # after one step
     assert not trainer.train_epoch()
     for ours, theirs in zip(trainer.classifier.model.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
