@@ -275,19 +275,19 @@ def test_course_experiments_are_all_there():
 
 
 @pytest.mark.parametrize(
-    ("name", "batch_size", "epochs", "resizing", "smoothing"),
+    ("name", "batch_size", "epochs", "resizing", "smoothing", "pixels"),
     [
-        ("deep63", 256, 6, [[0.3, 16], [0.6, 24]], 0.1),
-        ("speedrun63", 384, 2.25, [[0.25, 20], [0.6, 24]], 0.1),
-        ("speedrun75", 512, 12, [[0.15, 20], [0.5, 24]], 0.3),
+        ("deep63", 256, 4, [[0.2, 20], [0.5, 24]], 0.1, 1),
+        ("speedrun63", 384, 2.25, [[0.25, 20], [0.6, 24]], 0.1, 2),
+        ("speedrun75", 512, 12, [[0.15, 20], [0.5, 24]], 0.3, 2),
     ],
 )
-def test_fast_recipes(name, batch_size, epochs, resizing, smoothing):
+def test_fast_recipes(name, batch_size, epochs, resizing, smoothing, pixels):
     config = config_of(f"experiment=fast/{name}")
     data, trainer = config.data, config.trainer
     assert (data.validation, data.augment, data.batch_size) == ("none", True, batch_size)
     assert (data.pixel_mean, data.pixel_std) == ([0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762])
-    assert (config.augmentation["pixels"], config.augmentation["flip"]) == (2, "alternate")
+    assert (config.augmentation["pixels"], config.augmentation["flip"]) == (pixels, "alternate")
     assert (trainer.epochs, trainer.progressive_resizing, trainer.label_smoothing) == (epochs, resizing, smoothing)
     assert trainer.precision == "bf16_if_supported"
 
