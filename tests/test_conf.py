@@ -279,7 +279,8 @@ def test_course_experiments_are_all_there():
     [
         ("deep63", 256, 4, [[0.2, 20], [0.5, 24]], 0.1, 1),
         ("speedrun63", 384, 2.25, [[0.25, 20], [0.6, 24]], 0.1, 2),
-        ("speedrun75", 512, 12, [[0.15, 20], [0.5, 24]], 0.3, 2),
+        ("speedrun75", 1024, 9, [[0.1, 20], [0.3, 24]], 0.25, 2),
+        ("speedrun80", 1024, 44, [[0.15, 20], [0.5, 24]], 0.25, 2),
     ],
 )
 def test_fast_recipes(name, batch_size, epochs, resizing, smoothing, pixels):
@@ -287,7 +288,8 @@ def test_fast_recipes(name, batch_size, epochs, resizing, smoothing, pixels):
     data, trainer = config.data, config.trainer
     assert (data.validation, data.augment, data.batch_size) == ("none", True, batch_size)
     assert (data.pixel_mean, data.pixel_std) == ([0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762])
-    assert (config.augmentation["pixels"], config.augmentation["flip"]) == (pixels, "alternate")
+    crop = config.augmentation.get("steps", [config.augmentation])[0]
+    assert (crop["pixels"], crop["flip"]) == (pixels, "alternate")
     assert (trainer.epochs, trainer.progressive_resizing, trainer.label_smoothing) == (epochs, resizing, smoothing)
     assert trainer.precision == "bf16_if_supported"
 

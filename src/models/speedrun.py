@@ -27,6 +27,9 @@ class SpeedrunNet(nn.Module):
         dirac: the groups' convolutions start as the identity (`dirac_`).
         logit_scale: factor on the logits.
         silu_of: the end of a group, "pair": x + silu(pair(x)), or "sum": silu(x + pair(x)).
+        stem_bias: the first convolution has a bias, which is trained.
+        norm_weights: the weights of the norms are trained, not only their biases.
+        batch_norm_momentum: share of a batch in the norms' running statistics.
     """
 
     def __init__(
@@ -37,6 +40,9 @@ class SpeedrunNet(nn.Module):
         logit_scale: float,
         num_classes: int,
         silu_of: str = "sum",
+        stem_bias: bool = False,
+        norm_weights: bool = False,
+        batch_norm_momentum: float = 0.4,
     ) -> None:
         super().__init__()
         check_choice("silu_of", silu_of, ("pair", "sum"))
@@ -44,8 +50,12 @@ class SpeedrunNet(nn.Module):
             raise ValueError(f"widths={list(widths)} must hold three numbers of channels, at least 4 each")
         first, second, third = widths
         self.whitening, self.logit_scale = whitening, logit_scale
+        stem = nn.Conv2d(3, 24, 2, bias=stem_bias)
+        stem.weight.requires_grad_(not whitening)
+        if stem_bias:
+            nn.init.zeros_(stem.bias)
         self.features = nn.Sequential(
-            nn.Conv2d(3, 24, 2, bias=False).requires_grad_(not whitening),
+            stem,
             nn.SiLU(),
             Group(24, first, inner=first, kernels=(3, 1, 1), silu_of=silu_of),
             Group(first, second, inner=3 * second // 4, kernels=(3, 3, 1), silu_of=silu_of),
@@ -55,8 +65,9 @@ class SpeedrunNet(nn.Module):
         if dirac:
             dirac_(self.features[2:])
         for layer in self.features.modules():
-            if isinstance(layer, nn.BatchNorm2d):  # SGD's high learning rate would make its weight unstable
-                layer.weight.requires_grad_(False)
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = batch_norm_momentum
+                layer.weight.requires_grad_(norm_weights)
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.features(images)
@@ -79,7 +90,7 @@ class Group(nn.Module):
         self.silu_of = silu_of
         first, second, third = kernels
         convolution = partial(nn.Conv2d, padding="same", bias=False)  # 2x2 kernels: on the right and lower side only
-        norm = partial(nn.BatchNorm2d, momentum=0.4)
+        norm = nn.BatchNorm2d  # its momentum is set by the network
         self.enter = nn.Sequential(convolution(inputs, width, first), nn.MaxPool2d(2), norm(width), nn.SiLU())
         self.pair = nn.Sequential(
             convolution(width, inner, second), norm(inner), nn.SiLU(), convolution(inner, width, third), norm(width)
