@@ -29,7 +29,7 @@ class SpeedrunNet(nn.Module):
         silu_of: the end of a group, "pair": x + silu(pair(x)), or "sum": silu(x + pair(x)).
         stem_bias: the first convolution has a bias, which is trained.
         norm_weights: the weights of the norms are trained, not only their biases.
-        batch_norm_momentum: share of a batch in the norms' running statistics.
+        batch_norm_momentum: weight of the present batch in the norms' running statistics.
     """
 
     def __init__(
@@ -54,19 +54,19 @@ class SpeedrunNet(nn.Module):
         stem.weight.requires_grad_(not whitening)
         if stem_bias:
             nn.init.zeros_(stem.bias)
+        group = partial(Group, silu_of=silu_of, batch_norm_momentum=batch_norm_momentum)
         self.features = nn.Sequential(
             stem,
             nn.SiLU(),
-            Group(24, first, inner=first, kernels=(3, 1, 1), silu_of=silu_of),
-            Group(first, second, inner=3 * second // 4, kernels=(3, 3, 1), silu_of=silu_of),
-            Group(second, third, inner=2 * third // 3, kernels=(2, 3, 3), silu_of=silu_of),
+            group(24, first, inner=first, kernels=(3, 1, 1)),
+            group(first, second, inner=3 * second // 4, kernels=(3, 3, 1)),
+            group(second, third, inner=2 * third // 3, kernels=(2, 3, 3)),
         )
         self.head = Head(third, num_classes, bias=False)
         if dirac:
             dirac_(self.features[2:])
         for layer in self.features.modules():
             if isinstance(layer, nn.BatchNorm2d):
-                layer.momentum = batch_norm_momentum
                 layer.weight.requires_grad_(norm_weights)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -85,12 +85,20 @@ class SpeedrunNet(nn.Module):
 class Group(nn.Module):
     """Convolution, 2x2 max-pooling, norm, SiLU; then a residual pair of convolutions, with another SiLU."""
 
-    def __init__(self, inputs: int, width: int, inner: int, kernels: tuple[int, int, int], silu_of: str) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        inner: int,
+        kernels: tuple[int, int, int],
+        silu_of: str,
+        batch_norm_momentum: float = 0.4,
+    ) -> None:
         super().__init__()
         self.silu_of = silu_of
         first, second, third = kernels
         convolution = partial(nn.Conv2d, padding="same", bias=False)  # 2x2 kernels: on the right and lower side only
-        norm = nn.BatchNorm2d  # its momentum is set by the network
+        norm = partial(nn.BatchNorm2d, momentum=batch_norm_momentum)
         self.enter = nn.Sequential(convolution(inputs, width, first), nn.MaxPool2d(2), norm(width), nn.SiLU())
         self.pair = nn.Sequential(
             convolution(width, inner, second), norm(inner), nn.SiLU(), convolution(inner, width, third), norm(width)
