@@ -13,7 +13,7 @@ from src.data.loader import move_if_it_fits
 from src.data.rng import AUGMENTATION, DROPOUT, derive_seed, make_generator
 from src.data.split import Splits
 from src.errors import Interrupted, require
-from src.loggers.logger import Logger, Row, notify
+from src.loggers.logger import Logger, notify
 from src.metrics import Metrics, measure
 from src.optim.sam import climbed, unchanged_buffers
 from src.result import StopReason
@@ -234,24 +234,11 @@ class Trainer:
         return metrics
 
     def end_epoch(self, val: Metrics | None) -> bool:
-        """Adds the epoch's row to the history; whether it is the best so far and may be chosen."""
+        """Ends the epoch in the state and the meter; whether it is the best so far and may be chosen."""
         self.tick()
-        state, meter = self.state, self.meter
-        state.epoch += 1
-        row: Row = {
-            "epoch": state.epoch,
-            "train_loss": meter.mean_loss(),
-            "train_top1": meter.accuracy(),
-            "val_loss": val.loss if val else None,
-            "val_top1": val.top1 if val else None,
-            "lr": state.lr,
-            "images_per_second": meter.images / meter.seconds,
-            "seconds": state.seconds,
-        }
-        state.history.append(row)
-        state.batch = 0
-        meter.reset()
-        return self.config.data.holds_out and state.best is row
+        self.state.end_epoch(self.meter, val)
+        self.meter.reset()
+        return self.config.data.holds_out and self.state.best is self.state.history[-1]
 
     def raise_if_asked(self) -> None:
         """Raises Interrupted once a signal has asked any rank to stop."""
