@@ -31,7 +31,7 @@ def plot_all(names):
         plots.plot_samples(data, Classes(tuple(names))),
         plots.plot_confusion(matrix, Classes(tuple(names))),
         plots.plot_confusion(matrix, Classes(tuple(names), tuple(names), tuple(range(len(names))))),
-        many.plot_setting_curves({name: [[0.1, 0.2]] for name in names}, "accuracy"),
+        many.plot_setting_curves({name: [[(1, 0.1), (2, 0.2)]] for name in names}, "epoch", "accuracy"),
         many.plot_gaps({name: (0.2, 0.1) for name in names}),
         plots.plot_mistakes(data, matrix.roll(1, 0).float(), Classes(tuple(names))),
         plots.plot_confused_pairs(matrix.roll(1, 0), Classes(tuple(names))),

@@ -13,7 +13,11 @@ def test_writes_one_folder_with_a_page_that_needs_no_other_file(command, recorde
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "the report is in mine: report.html, report.md, sweep.csv"
     names = {path.name for path in (tmp_path / "mine").iterdir() if not path.name.startswith("events.")}
-    pictures = {f"{name}.{end}" for name in ("claims", "curves_top1", "curves_loss", "gap") for end in ("png", "pdf")}
+    pictures = {
+        f"{name}.{end}"
+        for name in ("claims", "curves_top1", "curves_minutes", "curves_loss", "gap")
+        for end in ("png", "pdf")
+    }
     assert names == {"report.md", "report.html", "sweep.csv", "sweep.md"} | pictures
     text = (tmp_path / "mine" / "report.md").read_text()
     assert "| deep | 48.56 % | 36 min 14 s | 40.50 % |" in text

@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 from src.analysis.stats import Spread
 from src.plots import COLORS, PALETTE, UNAUGMENTED, drawable, in_style
 
+Point = tuple[float, float]  # epoch or minutes, value
+Curve = Sequence[Point]  # of one run, a point after each epoch
+
 MAX_TOGETHER = 4  # settings in one chart
 MAX_PANELS = 24
 
@@ -30,26 +33,28 @@ def plot_settings(spreads: Mapping[str, Spread], scale: float, label: str) -> Fi
 
 
 @in_style
-def plot_setting_curves(curves: Mapping[str, Sequence[Sequence[float]]], title: str, from_zero: bool = False) -> Figure:
+def plot_setting_curves(
+    curves: Mapping[str, Sequence[Curve]], xlabel: str, ylabel: str, from_zero: bool = False
+) -> Figure:
     """Mean and range of the runs of each setting, over the epochs that all of its runs completed.
 
-    `curves` holds one sequence per run, by the setting's name. Up to four settings share one chart; of more, each has a
+    `curves` holds one curve per run, by the setting's name. Up to four settings share one chart; of more, each has a
     panel with the others' means in grey, and those beyond the first 24 have none.
     """
-    curves = {name: list(zip(*runs, strict=False)) for name, runs in curves.items() if runs}  # [epoch][run]
-    together = len(curves) <= MAX_TOGETHER
+    epochs = {name: list(zip(*runs, strict=False)) for name, runs in curves.items() if runs}  # [epoch][run]
+    together = len(epochs) <= MAX_TOGETHER
     columns = 1 if together else 3
-    count = 1 if together else min(len(curves), MAX_PANELS)
+    count = 1 if together else min(len(epochs), MAX_PANELS)
     rows = -(-count // columns)
     figure = Figure(figsize=(11, 5 if together else 2.2 * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for number, (name, values) in enumerate(islice(curves.items(), MAX_PANELS)):
+    for number, (name, points) in enumerate(islice(epochs.items(), MAX_PANELS)):
         if together:
-            _draw_curve(axes[0], values, PALETTE[number], drawable(name))
+            _draw_curve(axes[0], points, PALETTE[number], drawable(name))
             continue
-        for other in curves.values():
-            axes[number].plot(range(1, 1 + len(other)), list(map(fmean, other)), color="0.8", linewidth=1)
-        _draw_curve(axes[number], values, PALETTE[0], drawable(name))
+        for other in epochs.values():
+            axes[number].plot(*_mean_curve(other), color="0.8", linewidth=1)
+        _draw_curve(axes[number], points, PALETTE[0], drawable(name))
         axes[number].set_title(drawable(name), fontsize=9)
     for place, spare in enumerate(axes[count:], count):
         spare.axis("off")
@@ -59,18 +64,25 @@ def plot_setting_curves(curves: Mapping[str, Sequence[Sequence[float]]], title: 
         ax.grid(alpha=0.3)
     if from_zero:
         axes[0].set_ylim(bottom=0)
-    figure.supxlabel("epoch", fontsize=10)
-    figure.supylabel(title, fontsize=10)
-    if together and curves:
+    figure.supxlabel(xlabel, fontsize=10)
+    figure.supylabel(ylabel, fontsize=10)
+    if together and epochs:
         figure.legend(fontsize=9, loc="outside right upper")
     return figure
 
 
-def _draw_curve(ax: Axes, values: Sequence[Sequence[float]], color: str, label: str) -> None:
-    """The mean and the range of each epoch's values."""
-    epochs, marker = range(1, 1 + len(values)), "o" if len(values) == 1 else None  # a line needs two epochs
-    ax.fill_between(epochs, list(map(min, values)), list(map(max, values)), color=color, alpha=0.15, lw=0)
-    ax.plot(epochs, list(map(fmean, values)), label=label, color=color, linewidth=1.8, marker=marker)
+def _draw_curve(ax: Axes, epochs: Sequence[Sequence[Point]], color: str, label: str) -> None:
+    """The mean and the range of each epoch's values, at the mean of their places on the x axis."""
+    x, means = _mean_curve(epochs)
+    lows, highs = ([end(y for _, y in points) for points in epochs] for end in (min, max))
+    ax.fill_between(x, lows, highs, color=color, alpha=0.15, lw=0)
+    marker = "o" if len(epochs) == 1 else None  # a line needs two epochs
+    ax.plot(x, means, label=label, color=color, linewidth=1.8, marker=marker)
+
+
+def _mean_curve(epochs: Sequence[Sequence[Point]]) -> tuple[list[float], list[float]]:
+    """The mean x and the mean y of each epoch's points."""
+    return [fmean(x for x, _ in points) for points in epochs], [fmean(y for _, y in points) for points in epochs]
 
 
 @in_style

@@ -9,10 +9,18 @@ from src.analysis.document import Block, Commands, Heading, Picture, PictureFile
 from src.analysis.runs import Rows, RunRecord, device_of, drop_repeats, unreadable
 from src.errors import UserError
 from src.formatting import duration, percent
+from src.loggers.logger import Row
 from src.metrics import confusion_matrix, most_confused, per_class
 from src.plots import plot_confusion
 from src.predictions import Predictions, load_predictions
 from src.result import Status
+
+EPOCH, MINUTES = "epoch", "minutes of training and validation"
+CURVES = (  # name of the picture, column of history.csv, what it holds, x axis
+    ("curves_top1", "val_top1", "validation accuracy", EPOCH),
+    ("curves_minutes", "val_top1", "validation accuracy", MINUTES),
+    ("curves_loss", "val_loss", "validation loss", EPOCH),
+)
 
 
 class BestRun(NamedTuple):
@@ -69,16 +77,19 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
 
 
 def show_curves(rows: Rows) -> list[Block]:
-    """Validation accuracy and loss over the epochs, of the histories without empty cells."""
+    """Validation accuracy over epochs and over minutes, and validation loss, of the histories without empty cells."""
     blocks: list[Block] = [Heading("Curves")]
-    for quantity, title in (("top1", "validation accuracy"), ("loss", "validation loss")):
-        column = f"val_{quantity}"
-        curves = {name: [[row[column] for row in record.history] for record in _validated(records)]
-                  for name, records in rows.items()}  # fmt: skip
-        figure = plots.plot_setting_curves(curves, title, from_zero=quantity == "top1")
-        caption = f"{title.capitalize()}: the mean over the runs of each row, and their range."
-        blocks.append(Picture(f"curves_{quantity}", caption, figure))
+    for name, column, title, xlabel in CURVES:
+        curves = {row: [[(_x(line, xlabel), line[column]) for line in record.history] for record in _validated(records)]
+                  for row, records in rows.items()}  # fmt: skip
+        figure = plots.plot_setting_curves(curves, xlabel, title, from_zero=column == "val_top1")
+        caption = f"{title.capitalize()} against {xlabel}: the mean over the runs of each row, and their range."
+        blocks.append(Picture(name, caption, figure))
     return blocks
+
+
+def _x(line: Row, xlabel: str) -> float:
+    return line["epoch"] if xlabel == EPOCH else line["seconds"] / 60
 
 
 def show_overfitting(rows: Rows) -> list[Block]:

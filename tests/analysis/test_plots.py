@@ -4,19 +4,21 @@ from src.analysis import plots
 
 
 def test_setting_curves_are_means_with_their_range():
-    curves = {"deep": [[0.1, 0.3, 0.2], [0.3, 0.5]], "empty": []}
-    ax = plots.plot_setting_curves(curves, "validation accuracy", from_zero=True).axes[0]
+    curves = {"deep": [[(1, 0.1), (2, 0.3), (3, 0.2)], [(1.5, 0.3), (3, 0.5)]], "empty": []}
+    ax = plots.plot_setting_curves(curves, "minutes", "validation accuracy", from_zero=True).axes[0]
     (line,) = ax.lines
     assert line.get_label() == "deep"
-    assert list(line.get_xdata()) == [1, 2]  # as far as all runs have come
+    assert list(line.get_xdata()) == [1.25, 2.5]  # as far as all runs have come
     assert list(line.get_ydata()) == pytest.approx([0.2, 0.4])
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == (pytest.approx(0.1), pytest.approx(0.5))
 
 
 def test_more_than_four_settings_have_a_panel_each():
-    curves = {f"setting {number}": [[number, number + 1], [number, number + 3]] for number in range(5)}
-    figure = plots.plot_setting_curves({**curves, "empty": []}, "accuracy")
+    curves = {
+        f"setting {number}": [[(1, number), (2, number + 1)], [(1, number), (2, number + 3)]] for number in range(5)
+    }
+    figure = plots.plot_setting_curves({**curves, "empty": []}, "epoch", "accuracy")
     drawn = [ax for ax in figure.axes if ax.axison]
     assert [ax.get_title() for ax in drawn] == list(curves) and not figure.legends
     *others, own = drawn[1].lines
@@ -25,7 +27,7 @@ def test_more_than_four_settings_have_a_panel_each():
 
 @pytest.mark.filterwarnings("error")
 def test_figures_without_values_have_no_legend():
-    assert not plots.plot_setting_curves({"deep": []}, "accuracy").legends
+    assert not plots.plot_setting_curves({"deep": []}, "epoch", "accuracy").legends
     assert not plots.plot_gaps({"deep": (None, None)}).legends
 
 

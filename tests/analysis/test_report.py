@@ -42,7 +42,7 @@ def test_all_runs_get_curves_and_a_table(recorded):
     assert headings == ["Does optimizer help?", "Curves", "Overfitting", "All settings",
                         "Commands that trained these runs"]  # fmt: skip
     pictures = [block.name for block in blocks if isinstance(block, Picture)]
-    assert pictures == ["settings", "curves_top1", "curves_loss", "gap"]
+    assert pictures == ["settings", "curves_top1", "curves_minutes", "curves_loss", "gap"]
     assert {row["setting"] for row in table_of(blocks)} == {"1. adam", "2. sgd"}
 
 
@@ -68,6 +68,16 @@ def test_curves_need_a_whole_history(recorded):
     blocks = show_curves({"deep": [recorded(history=[0.1, 0.3]), recorded(history=[0.3, 0.5]), recorded()]})
     accuracy = next(block for block in blocks if isinstance(block, Picture)).figure.axes[0]
     assert list(accuracy.lines[0].get_ydata()) == pytest.approx([0.2, 0.4])
+
+
+def test_accuracy_is_drawn_against_the_mean_minutes(recorded):
+    fast, slow = recorded(history=[0.1, 0.3]), recorded(history=[0.3, 0.5])
+    for minutes, record in ((1, fast), (2, slow)):
+        for row in record.history:
+            row["seconds"] = 60 * minutes * row["epoch"]
+    _, _, picture, _ = show_curves({"deep": [fast, slow]})
+    (line,) = picture.figure.axes[0].lines
+    assert list(line.get_xdata()) == [1.5, 3] and list(line.get_ydata()) == pytest.approx([0.2, 0.4])
 
 
 def test_the_best_run_is_read_from_its_test_logits(recorded):
@@ -124,6 +134,6 @@ def test_unfinished_and_repeated_runs_are_noted_and_the_page_holds_everything(re
     comparison = compare(records)
     save_test_logits(records[0])
     page = to_html(build_report(records, comparison), "Runs")
-    assert "out of memory" in page and page.count("data:image/png") == 5
+    assert "out of memory" in page and page.count("data:image/png") == 6
     assert "1 run repeats another&#x27;s settings, seed and fold and is not counted." in page
     assert [table["n"] for table in table_of(sweep_blocks(comparison))] == ["2", "0"]

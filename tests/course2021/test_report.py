@@ -108,9 +108,9 @@ def test_commands_and_unfinished_runs_are_told_and_the_page_holds_everything(rec
     assert isinstance(blocks[-1], Commands)
     assert blocks[-1].lines == ["python -m src.train --multirun seed=0", "python -m src.train --multirun seed=1"]
     page = to_html(blocks, "CIFAR-100 experiments")
-    assert "out of memory" in page and page.count("data:image/png") == 4
+    assert "out of memory" in page and page.count("data:image/png") == 5
     pictures = [block.name for block in blocks if isinstance(block, Picture)]
-    assert pictures == ["claims", "curves_top1", "curves_loss", "gap"]
+    assert pictures == ["claims", "curves_top1", "curves_minutes", "curves_loss", "gap"]
     opening = next(block for block in blocks if isinstance(block, str) and "completed" in block)
     assert opening.startswith("5 runs, 4 of them completed, 5 min 00 s of training in all, on CPU.")
 
