@@ -113,7 +113,7 @@ def to_json(rows: "Sequence[Comparison | Training]") -> str:
 
 
 def to_table(rows: "Sequence[Comparison | Training]", rounds: int) -> str:
-    header = ("what", "ours", "other", "unit", "ours / other", "on")
+    header = ("what", "cifarlab", "other", "unit", "cifarlab / other", "on")
     table = format_table(header, [row.cells() for row in rows], align="<>><><")
     return f"medians: of the rounds ({rounds}), of the seeds of a training\n\n{table}"
 

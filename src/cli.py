@@ -143,7 +143,7 @@ def _check_choice(group: str, value: str) -> None:
 
 
 def register_plugins() -> None:
-    """Lets Hydra find our sweepers and launcher: src/plugins holds a part of its namespace package `hydra_plugins`.
+    """Lets Hydra find the sweepers and launchers of src/plugins, a part of the namespace package `hydra_plugins`.
 
     hydra/launcher=joblib is stored here, after the installed plugins, so that it replaces hydra-joblib-launcher's.
     """

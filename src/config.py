@@ -84,7 +84,7 @@ class TrainerConfig:
     gpus: int = 1  # GPUs of this machine that share each batch; with device=cpu: processes. torchrun starts them itself
     sync_batch_norm: bool = True  # with several GPUs: one mean and variance for all; false: each has its own
     compile: bool = False  # torch.compile augmentation, network and loss as one graph; partial batches are left out
-    cuda_graph: bool | None = None  # replay each step on a GPU without Python; null: unless a part of it is your own
+    cuda_graph: bool | None = None  # replay each step on a GPU without Python; null: see docs/how_to/speed.md
     label_smoothing: float = 0.0  # of the cross-entropy (conf/loss/cross_entropy.yaml)
     ema_decay: float | None = None  # 0.999: evaluate a moving average of the weights; null: the weights themselves
     swa_start: float | None = None  # 0.75: evaluate the mean of the weights over the steps of the last quarter (SWA)

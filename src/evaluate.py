@@ -22,9 +22,9 @@ def evaluate(config: DictConfig) -> None:
     require_choice("format", config.format, ("table", "json"))
     names = name_runs(config)
 
-    from src.training.evaluation import evaluate_ensemble, evaluate_run
+    from src.training.evaluation import evaluate_ensemble, evaluate_saved_run
 
-    runs = [evaluate_run(name, config) for name in names]
+    runs = [evaluate_saved_run(name, config) for name in names]
     if config.ensemble:
         runs.append(evaluate_ensemble(runs))
     if config.format == "json":

@@ -1,4 +1,4 @@
-"""test_logits.pt: the logits of a run's test images, with their labels and the names of the classes."""
+"""test_logits.pt and val_logits.pt: logits, labels and class names of the test and validation images."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -48,6 +48,7 @@ RESULT_SHAPE = {  # of result.json, as src.shapes.check_shape takes it; keys tha
     "epochs": int,
     "steps": int,
     "seconds": float,
+    "seconds_saving": float,
     "best_epoch": (int, None),
     "best_val_top1": (float, None),
     "parameters": int,

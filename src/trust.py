@@ -2,7 +2,7 @@
 
 A run folder may come from a stranger. Its config may name cifarlab's own parts, PyTorch's and torchvision's networks,
 losses, optimizers and transforms, timm's networks, and what conf/ of this checkout or the command line names. Anything
-else runs only with trust=true. docs/run_folder.md says so to users.
+else runs only with trust=true. See docs/how_to/trust_and_damage.md.
 """
 
 import pkgutil

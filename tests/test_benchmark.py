@@ -23,7 +23,7 @@ ROWS = [Comparison("a loop", "images/s", "CPU", [(3.0, 2.0)]), Training("a run",
 def test_rows_are_printed_as_a_table_or_as_json():
     lines = to_table(ROWS, rounds=1).splitlines()
     assert lines[0] == "medians: of the rounds (1), of the seeds of a training"
-    assert lines[2].split() == ["what", "ours", "other", "unit", "ours", "/", "other", "on"]
+    assert lines[2].split() == ["what", "cifarlab", "other", "unit", "cifarlab", "/", "other", "on"]
     assert lines[4].split() == ["a", "loop", "3.0", "2.0", "images/s", "1.500", "CPU"] and len(lines) == 6
     assert json.loads(to_json(ROWS))["rows"][0]["ratio"] == 1.5
 

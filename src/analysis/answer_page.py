@@ -123,9 +123,9 @@ def warn(answers: Sequence[Answer], metric: str) -> list[str]:
     """Sentences on what speaks against the answers as they stand."""
     records = [record for answer in answers for group in (answer.first, answer.second) for record in group.records]
     warnings = [
-        f"{_title(answer)}: the runs differ in {', '.join(answer.pairing.apart)}, any of which may be the reason."
+        f"{_title(answer)}: the runs differ in {', '.join(answer.pairing.confounders)}, any of which may be the reason."
         for answer in answers
-        if answer.pairing.apart
+        if answer.pairing.confounders
     ]
     warnings += [
         f"{_title(answer)}: fewer than two pairs of runs have equal seeds and other settings, so the runs are compared "
@@ -173,7 +173,7 @@ def _more(answer: Answer) -> str:
     if answer.needed is None:
         return "too many to train"
     more = answer.needed - answer.difference.spread.n
-    return f"{more} more than there are" if more > 0 else "as many as there are, so these happen to differ little"
+    return f"{more} more than there are" if more > 0 else "as many as there are; the true difference may be smaller"
 
 
 def _bootstrap(answer: Answer, metric: str) -> str:

@@ -24,11 +24,11 @@ class Group:
 class Pairing:
     """Pairs of runs of two groups; none where the groups share no seed.
 
-    `apart`: the settings, other than the compared ones, of which the groups have no value in common.
+    `confounders`: settings, other than those compared, in which the two groups share no value.
     """
 
     pairs: tuple[tuple[RunRecord, RunRecord], ...]
-    apart: tuple[str, ...]
+    confounders: tuple[str, ...]
 
 
 def group_by(records: Sequence[RunRecord], names: Sequence[str], columns: Sequence[str]) -> list[Group]:
@@ -84,10 +84,12 @@ def pair_runs(first: Group, second: Group, compared: Sequence[str], columns: Seq
     shared = [name for name in (*others, *REPLICATES) if name not in (*separate, *compared)]
     # a setting that only one side has follows from the compared choice: optimizer.momentum of sgd against adam
     records = first.records + second.records
-    apart = tuple(name for name in separate if name in CHOICES or all(name in record.settings for record in records))
+    confounders = tuple(
+        name for name in separate if name in CHOICES or all(name in record.settings for record in records)
+    )
     of_first, of_second = (_by_key(group, shared) for group in (first, second))
     pairs = tuple((record, of_second[key]) for key, record in of_first.items() if key in of_second)
-    return Pairing(pairs, apart)
+    return Pairing(pairs, confounders)
 
 
 def _by_key(group: Group, names: Sequence[str]) -> dict[tuple[str, ...], RunRecord]:

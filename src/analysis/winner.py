@@ -29,8 +29,8 @@ def choose_winner(comparison: Comparison) -> Winner | None:
         return Winner(best, f"{text}. The search stopped all others earlier.", False)
     p_values = [p_value(best, other, metric) for other in others]
     if None in p_values:
-        why = f"of one run each the noise of {name_metric(metric)} is unknown"
-        return Winner(best, f"{text}. Whether its lead is noise cannot be told, {why}: {ADVICE}.", False)
+        why = f"one run each does not show how much {name_metric(metric)} varies between seeds"
+        return Winner(best, f"{text}. Its lead may be noise, for {why}: {ADVICE}.", False)
     adjusted = adjust_holm(p_values)
     close = sum(p > 1 - CONFIDENCE for p in adjusted)
     lead = abs(best.spread.mean - others[0].spread.mean)

@@ -46,7 +46,7 @@ class TrivialAugment(Augmentation):
 class RandAugment(Augmentation):
     """`num_ops` operations for each image, one after the other, all of one strength (Cubuk et al. 2020, "RandAugment").
 
-    `strength` lies in 0..30, as in torchvision; its default is 9.
+    `strength` lies in 0..30, as in torchvision.
     """
 
     def __init__(self, num_ops: int, strength: int) -> None:

@@ -15,7 +15,7 @@ def image_folder(root: str, **settings: Any) -> ImageDataset:
     """The images of the folder `root`, which has one of the layouts of `src.data.layouts`.
 
     `settings` are those of `Reading`. Raises UserError for an unknown layout, classes that differ, are empty or fewer
-    than two, and a file that counts twice. What is left out is logged.
+    than two, and one file in two classes or two parts. What is left out is logged.
     """
     folder = os.path.expanduser(root)
     layout = find_layout(folder)

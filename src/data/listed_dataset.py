@@ -105,7 +105,7 @@ def read_encoded(
     for part, numbers in parts.items():
         missing = sorted(set(range(len(classes.names))) - set(labels[numbers].tolist()))
         shown = first_three([classes.names[label] for label in missing])
-        problem = f"no image of {shown} can be read in {part}; mend the class, or remove it from all parts"
+        problem = f"{part} has no readable image of {shown}; add images of it, or remove the class from all parts"
         require(not missing, problem)
     held_out = parts.get("val", torch.empty(0, dtype=torch.int64))
     train = torch.cat([parts["train"], held_out])

@@ -1,6 +1,6 @@
 """MLflow: curves, settings, final numbers and pictures of a run, on a server or in a SQLite file below outputs/.
 
-MLflow keeps plain files (`mlruns/`) no longer up to date: a database is its way without a server.
+MLflow no longer maintains its file store (`mlruns/`): a database is its way without a server.
 """
 
 import logging

@@ -67,7 +67,7 @@ class ConvNet(nn.Module):
         init: str,
         num_classes: int,
         image_size: int,
-        batch_norm_momentum: float = 0.01,  # Keras's, whose momentum is 1 - 0.01
+        batch_norm_momentum: float = 0.01,  # as Keras, whose momentum is 0.99
     ) -> None:
         super().__init__()
         side = image_size >> len(blocks)  # of the features, in pixels

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def build_average(config: TrainerConfig, model: nn.Module, state: TrainState) -> AveragedModel | None:
     """The average of trainer.ema_decay or trainer.swa_start; None without them.
 
-    A moving average covers running statistics too. With stochastic weight averaging (SWA, Izmailov et al. 2018), the
-    mean of the `state.averaged` weights so far, they are those of the model until `recompute_batch_norm`.
+    EMA averages the running statistics of batch norm too. SWA (Izmailov et al. 2018) is the mean of the weights of
+    `state.averaged` steps; `refresh_average` computes its running statistics.
     """
     if config.ema_decay is not None:
         return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
@@ -44,9 +44,9 @@ def update_average(average: AveragedModel, trainer: "Trainer") -> None:
 
 
 def refresh_average(trainer: "Trainer") -> bool:
-    """After an epoch with trainer.swa_start: batch norm's statistics of the averaged weights; whether they changed.
+    """After an epoch with trainer.swa_start: computes batch norm's statistics for the averaged weights.
 
-    They are those of NUM_INIT_IMAGES training images, augmented, at full size.
+    Returns whether it did. They are those of NUM_INIT_IMAGES training images, augmented, at full size.
     """
     if trainer.config.trainer.swa_start is None or not trainer.state.averaged:
         return False

@@ -96,7 +96,7 @@ def build_model(config: RunConfig, num_classes: int, placement: Placement) -> nn
 
 
 def initialize_from_data(model: nn.Module, config: RunConfig, train: LabeledImages, placement: Placement) -> None:
-    """Shows some thousands of training images to a model that starts from its data, as `SpeedrunNet` does."""
+    """Calls `model.fit_to`, where it exists, with at most NUM_INIT_IMAGES normalized training images."""
     if not hasattr(model, "fit_to"):
         return
     preprocess = build_preprocess(config, placement)
@@ -137,11 +137,11 @@ def build_loader(
     )
     augmentation = build(config.augmentation, "augmentation") if data.augment else Augmentation()
     if isinstance(augmentation, Augmentation):
-        for step in augmentation.modules():
+        for name, step in augmentation.named_modules(prefix="augmentation"):  # augmentation.steps.1 in a chain
             pixels = getattr(step, "pixels", 0)
             require(
                 pixels < data.image_size,
-                f"augmentation.pixels={pixels} must be smaller than the images, which have {data.image_size} pixels",
+                f"{name}.pixels={pixels} must be smaller than the images, which have {data.image_size} pixels",
             )
         return DeviceLoader(train, plan, device, augmentation.alternates_flip), augmentation
     workers = torch.get_num_threads() if data.workers is None else data.workers

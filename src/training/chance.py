@@ -52,11 +52,11 @@ def find_cause(trainer: "Trainer", images: Tensor, labels: Tensor) -> str:
         return (
             f"batch norm's running statistics, means over about {1 / momentum:.0f} steps, lag behind the weights after "
             f"{steps} steps; try {raised}more steps (a smaller data.batch_size, more trainer.epochs), or a lower "
-            f"optimizer.lr (now {trainer.lr:g})"
+            f"optimizer.lr ({trainer.lr:g} in the next step)"
         )
     return (
-        f"what the network learns in an epoch is lost at its end; lower optimizer.lr (now {trainer.lr:g}), or clip the "
-        "gradients with trainer.grad_clip_norm=1"
+        "what the network learns in an epoch is lost at its end; lower optimizer.lr "
+        f"({trainer.lr:g} in the next step), or clip the gradients with trainer.grad_clip_norm=1"
     )
 
 

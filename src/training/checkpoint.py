@@ -95,7 +95,7 @@ def restore(content: dict[str, Any], trainer: "Trainer") -> None:
             averaged.load_trained_state(content["model"])
             trainer.average.n_averaged.fill_(content.get("averaged", content["step"]))
     with _explained("optimizer", trainer):
-        require_same_settings(content["optimizer"]["param_groups"], trainer.optimizer.param_groups)
+        require_same_group_keys(content["optimizer"]["param_groups"], trainer.optimizer.param_groups)
         trainer.optimizer.load_state_dict(content["optimizer"])
     with _explained("schedule", trainer):
         trainer.scheduler.load_state_dict(content["scheduler"])
@@ -125,7 +125,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def load_last(run_dir: RunDir) -> dict[str, Any]:
     """The checkpoint from which a run continues: the last, or the one before it where the last is damaged.
 
-    Raises UserError where both are, and where the best one is: the end of the run would need it.
+    Raises UserError where both are damaged, or where best.pt is, which the final evaluation needs.
     """
     try:
         content = load_checkpoint(run_dir.checkpoint("last"))
@@ -143,8 +143,8 @@ def load_last(run_dir: RunDir) -> dict[str, Any]:
             load_checkpoint(best)
         except UserError as error:
             raise UserError(
-                f"{str(error).partition(';')[0]}; the end of the run would need it: restore it, or remove it to have "
-                "the best of the remaining epochs evaluated, or the last where none is better."
+                f"{str(error).partition(';')[0]}; the final evaluation needs it: restore it, or remove it to evaluate "
+                "the best of the remaining epochs."
             ) from error
     return content
 
@@ -176,8 +176,8 @@ def require_same_base(content: dict[str, Any], classifier: Classifier, base: str
     )
 
 
-def require_same_settings(saved: list[dict[str, Any]], groups: list[dict[str, Any]]) -> None:
-    """Raises ValueError where the parameter groups of an optimizer have other settings, as another optimizer's have."""
+def require_same_group_keys(saved: list[dict[str, Any]], groups: list[dict[str, Any]]) -> None:
+    """Raises ValueError where the parameter groups have other keys, as those of another optimizer have."""
     names, saved_names = ([sorted(group) for group in each] for each in (groups, saved))
     if names != saved_names:
         raise ValueError("it holds the state of another optimizer")

@@ -1,4 +1,4 @@
-"""When a run logs and saves."""
+"""The times of the last log and the last save, by which a run decides when the next is due."""
 
 import time
 

@@ -77,7 +77,7 @@ def choose_placement(config: TrainerConfig, ranks: Ranks = ALONE) -> Placement:
         kernels = "tf32" if precision == "tf32" else "ieee"  # PyTorch's default for convolutions is tf32
         torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = kernels
     else:
-        keep_freed_memory()  # nor do the sizes of what each step allocates
+        keep_freed_memory()  # each step allocates tensors of the same sizes
     channels_last = config.memory_format != "contiguous"
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     return Placement(device, _DTYPES[precision], memory_format, ranks)

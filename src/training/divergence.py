@@ -16,7 +16,7 @@ def divergence(trainer: "Trainer") -> UserError:
     state = trainer.state
     return UserError(
         f"the loss is no longer a finite number (epoch {state.epoch + 1}, batch {state.batch}): lower optimizer.lr "
-        f"(now {trainer.lr:g}), clip the gradients with trainer.grad_clip_norm=1, or begin gently with "
+        f"({trainer.lr:g} in this step), clip the gradients with trainer.grad_clip_norm=1, or begin gently with "
         "scheduler.warmup_epochs=1."
     )
 

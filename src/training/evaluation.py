@@ -61,7 +61,7 @@ class EvaluatedRun:
         return measure_reliability(self.outputs.logits, self.outputs.labels)
 
 
-def evaluate_run(run: str, config: DictConfig) -> EvaluatedRun:
+def evaluate_saved_run(run: str, config: DictConfig) -> EvaluatedRun:
     """Evaluates a checkpoint of the run in folder `run` as `config`, an EvaluateConfig, says."""
     trained = load_trained(run, config.checkpoint, config.device, config.trust)
     splits = load_splits(moved(trained.config, config.data.root))

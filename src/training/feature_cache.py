@@ -26,7 +26,7 @@ NO_AUGMENTATION = f"{Augmentation.__module__}.{Augmentation.__qualname__}"
 
 
 def can_cache(model: nn.Module, config: RunConfig, num_images: int) -> bool:
-    """Whether an image always has the same features (frozen, not augmented), and memory holds those of `num_images`.
+    """Whether a ConvNet gives an image the same features in each epoch, and those of `num_images` fit in MAX_BYTES.
 
     Dropout inside the frozen part does not matter: like its batch norms it stays in evaluation mode.
     """

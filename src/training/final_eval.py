@@ -1,4 +1,4 @@
-"""The end of a run: one checkpoint is evaluated on all images; the test set is used here and nowhere else."""
+"""The end of a run: one checkpoint is evaluated on all images."""
 
 import math
 from dataclasses import asdict, dataclass

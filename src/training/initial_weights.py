@@ -84,7 +84,7 @@ def freeze(model: nn.Module, parts: Sequence[str]) -> None:
 
 
 def unfreeze_gradually(classifier: Classifier, optimizer: Optimizer, init: InitConfig, epoch: int) -> None:
-    """Trains all parts but those that are frozen in `epoch`, from 0, with init.unfreeze_epochs.
+    """With init.unfreeze_epochs: freezes the parts that are still frozen in `epoch`, counted from 0, and no others.
 
     The last frozen part is trained after so many epochs, the one before it after twice as many, and so on (gradual
     unfreezing, Howard & Ruder 2018). A weight that is not trained has no gradient, and optimizers leave it as it is.

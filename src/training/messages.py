@@ -115,7 +115,7 @@ def explain_failure(error: BaseException, config: RunConfig) -> UserError | None
     if isinstance(error, torch.OutOfMemoryError):
         return UserError(
             f"out of GPU memory with batches of {config.data.batch_size}: halve data.batch_size and double "
-            "trainer.grad_accumulation_steps, which trains alike, or take a smaller model.width or data.image_size."
+            "trainer.grad_accumulation_steps, or take a smaller network or data.image_size."
         )
     if isinstance(error, torch.AcceleratorError):
         return UserError(
@@ -125,11 +125,11 @@ def explain_failure(error: BaseException, config: RunConfig) -> UserError | None
     if is_device_failure(error):
         return UserError(
             f"out of memory with batches of {config.data.batch_size} ({first_line(error)}): halve data.batch_size and "
-            "double trainer.grad_accumulation_steps, or take a smaller model.width, data.image_size or data.limit."
+            "double trainer.grad_accumulation_steps, or take a smaller network, data.image_size or data.limit."
         )
     if "more than 1 value per channel" in str(error):
         return UserError(
-            "batch norm cannot train on a single image: raise data.batch_size, data.limit or the model's image size."
+            "batch norm cannot train on a single image: raise data.batch_size, data.limit or data.image_size."
         )
     if config.trainer.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
         return UserError(f"trainer.compile=true fails on this network or machine ({first_line(error)}); leave it out.")

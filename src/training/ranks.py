@@ -19,7 +19,7 @@ DAYS = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Ranks:
-    """A process among `size` that train one run together; alone by default, and then each method does nothing.
+    """A process among `size` that train one run together; alone by default; then nothing is exchanged.
 
     All of them run the same program. Each draws the same order of images and the same augmentation, and puts its own
     rows of the batch through the network. The sums over all ranks are the same bits everywhere, so the weights stay
@@ -38,8 +38,8 @@ class Ranks:
         return self.rank == 0
 
     @property
-    def place(self) -> tuple[int, ...]:
-        """What makes the dropout of this rank's rows differ from that of others; nothing for the leader."""
+    def dropout_seed(self) -> tuple[int, ...]:
+        """Added to what seeds dropout, so that each rank draws masks of its own; empty for the leader."""
         return () if self.is_leader else (self.rank,)
 
     def own_rows(self, tensor: Tensor) -> Tensor:

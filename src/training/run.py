@@ -219,7 +219,7 @@ def record_pause(trainer: Trainer, evaluation: Evaluation) -> None:
 
 
 def sample_images(trainer: Trainer, splits: Splits) -> torch.Tensor:
-    """The first 32 training images of the run, (32, 3, H, W) float32 in [0, 1], augmented as in training."""
+    """At most 32 training images, (n, 3, H, W) float32 in [0, 1]; augmented, except where features are cached."""
     if trainer.classifier.on_features:
         return splits.train.images[:32] / 255
     images, _ = next(iter(trainer.loader.batches(0)))

@@ -158,7 +158,7 @@ class Trainer:
         group: list[SeededBatch] = []  # the batches of one optimizer step
         for images, labels in self.loader.batches(self.state.epoch, start=self.state.batch):
             batch = images, labels, self.draw_augmentation(images), self.image_size(), self.share_of_step(len(labels))
-            group.append((derive_seed(*self.place, DROPOUT, *self.ranks.place), batch))
+            group.append((derive_seed(*self.place, DROPOUT, *self.ranks.dropout_seed), batch))
             loss, correct = self.add_seeded_gradient(*group[-1])
             self.meter.update(self.ranks.sum(loss), self.ranks.sum(correct), len(labels))
             self.state.batch += 1

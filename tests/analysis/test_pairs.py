@@ -42,7 +42,7 @@ def test_a_name_in_which_no_runs_differ_is_refused(grid, by, sentence):
 def test_pairs_share_seed_and_all_other_settings(grid):
     first, second = group_by(grid, ["model.dropout"], differing(grid))
     pairing = pair_runs(first, second, ["model.dropout"], differing(grid))
-    assert pairing.apart == () and len(pairing.pairs) == 4
+    assert pairing.confounders == () and len(pairing.pairs) == 4
     for a, b in pairing.pairs:
         assert (a.settings["seed"], a.settings["model.width"]) == (b.settings["seed"], b.settings["model.width"])
         assert (a.settings["model.dropout"], b.settings["model.dropout"]) == (0, 0.5)
@@ -55,7 +55,7 @@ def test_settings_without_a_common_value_are_apart_and_keep_no_runs_from_pairing
         for seed in (0, 1)
     ]
     pairing = pair_runs(*group_by(runs, ["optimizer"], differing(runs)), ["optimizer"], differing(runs))
-    assert pairing.apart == ("optimizer.lr",) and len(pairing.pairs) == 2
+    assert pairing.confounders == ("optimizer.lr",) and len(pairing.pairs) == 2
 
 
 def test_runs_without_common_seeds_are_no_pairs(recorded):

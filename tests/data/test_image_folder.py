@@ -262,7 +262,7 @@ def test_labels_stay_with_their_images_where_some_are_skipped(damaged):
 
 def test_a_class_that_loses_all_its_images_is_refused(images):
     (images / "test" / "red" / "0.png").write_bytes(b"")
-    with pytest.raises(UserError, match="no image of red can be read in test; mend the class"):
+    with pytest.raises(UserError, match="test has no readable image of red; add images"):
         image_folder(str(images), 16, skip_broken=True)
 
 

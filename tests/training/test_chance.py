@@ -50,7 +50,7 @@ def test_an_average_that_lags_behind_is_named(hints):
 def test_without_another_suspect_it_is_the_learning_rate(tiny, trainer_of):
     trainer = trainer_of(tiny("model.batch_norm=false", "optimizer.lr=0.5"))
     train = trainer.splits.train
-    assert "lower optimizer.lr (now 0.5)" in find_cause(trainer, train.images, train.labels)
+    assert "lower optimizer.lr (0.5 in the next step)" in find_cause(trainer, train.images, train.labels)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ def test_a_loss_that_is_not_finite_is_told_with_its_place(tiny, trainer_of):
     trainer = trainer_of(tiny())
     trainer.state.epoch, trainer.state.batch = 2, 3
     trainer.meter.update(torch.tensor(float("nan")), torch.tensor(1), 4)
-    with pytest.raises(UserError, match=r"finite number \(epoch 3, batch 3\): lower optimizer.lr \(now 0.001\)"):
+    with pytest.raises(
+        UserError, match=r"finite number \(epoch 3, batch 3\): lower optimizer.lr \(0.001 in this step\)"
+    ):
         finite_loss(trainer)
     with pytest.raises(UserError, match="finite number"):
         require_finite(trainer)

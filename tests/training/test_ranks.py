@@ -149,7 +149,7 @@ def test_muon_keeps_the_ranks_equal(config_of, tmp_path):
 
 def test_the_masks_of_dropout_differ_between_ranks(tmp_path):
     def work(ranks):
-        torch.manual_seed(derive_seed(0, 0, 0, DROPOUT, *ranks.place))
+        torch.manual_seed(derive_seed(0, 0, 0, DROPOUT, *ranks.dropout_seed))
         return nn.functional.dropout(torch.ones(64), 0.5)
 
     first, second = in_ranks(2, tmp_path, work)
