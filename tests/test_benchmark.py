@@ -36,7 +36,7 @@ def test_measures_every_row_it_was_asked_for(command):
     rows = json.loads(done.stdout)["rows"]
     names = [*["quickstart", "course2021/deep"] * 2, "quickstart", "affine", "crop_flip", "quickstart"]
     assert [row["what"].rsplit(", ", 1)[1] for row in rows] == names
-    assert all(row["ours"] > 0 and row["other"] > 0 and len(row["rounds"]) == 2 for row in rows[:-1])
+    assert all(row["cifarlab"] > 0 and row["other"] > 0 and len(row["rounds"]) == 2 for row in rows[:-1])
     assert rows[-1]["seeds"] == [3, 4] and len(rows[-1]["minutes"]) == 2
     assert rows[-1]["test_top1"][0] != rows[-1]["test_top1"][1]
 
@@ -92,7 +92,8 @@ def test_an_augmentation_is_measured_with_its_own_settings(command, planned):
     assert done.returncode == 0, done.stderr
     loop, _, augmentation = (call[1] for call in planned)
     assert loop.data.augment and loop.augmentation["steps"][0]["pixels"] == 1
-    assert augmentation.augmentation == {"_target_": "src.data.augment.CropFlip", "pixels": 4, "flip": "random"}
+    crop_flip = {"_target_": "src.data.augment.CropFlip", "pixels": 4, "flip": "random", "padding": "zeros"}
+    assert augmentation.augmentation == crop_flip
     assert augmentation.data.batch_size == 16
 
 

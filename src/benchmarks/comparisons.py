@@ -44,19 +44,20 @@ class Comparison:
     what: str
     unit: str
     on: str  # the device
-    rounds: list[tuple[float, float]]  # (ours, other) in `unit`, measured one after the other
+    rounds: list[tuple[float, float]]  # (cifarlab, other) in `unit`, measured one after the other
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, with the medians of `ours`, of `other` and of their `ratio` in each round."""
-        ours, other = map(statistics.median, zip(*self.rounds, strict=True))
-        return asdict(self) | {"ours": ours, "other": other, "ratio": statistics.median(a / b for a, b in self.rounds)}
+        """The fields, with the medians of `cifarlab`, of `other` and of their `ratio` in each round."""
+        own, other = map(statistics.median, zip(*self.rounds, strict=True))
+        ratio = statistics.median(a / b for a, b in self.rounds)
+        return asdict(self) | {"cifarlab": own, "other": other, "ratio": ratio}
 
     def cells(self) -> tuple[str, ...]:
-        """The row of the table: what, ours, other, unit, ours / other, on."""
+        """The row of the table: what, cifarlab, other, unit, cifarlab / other, on."""
         row = self.as_dict()
         digits = 3 if self.unit == "TFLOP/s" else 1
-        ours, other = (f"{row[side]:,.{digits}f}" for side in ("ours", "other"))
-        return self.what, ours, other, self.unit, f"{row['ratio']:.3f}", self.on
+        own, other = (f"{row[side]:,.{digits}f}" for side in ("cifarlab", "other"))
+        return self.what, own, other, self.unit, f"{row['ratio']:.3f}", self.on
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Training:
         return asdict(self)
 
     def cells(self) -> tuple[str, ...]:
-        """The row of the table: the median of the minutes as ours; with several, of all but the first, the other.
+        """The row of the table: the median of the minutes as `cifarlab`; with several, of all but the first, the other.
 
         The first run of a process also chooses kernels and allocates memory.
         """
@@ -102,14 +103,14 @@ def compare_arithmetic(config: RunConfig, experiment: str, rounds: int, seconds:
     repeat = max(1, round(seconds / time_call(product, placement.device)))
     operations = repeat * 2 * MATRIX_SIZE**3
 
-    def limit() -> float:
+    def product_speed() -> float:
         return operations / 1e12 / time_call(lambda: [product() for _ in range(repeat)], placement.device)
 
-    def ours() -> float:
+    def loop_speed() -> float:
         return per_image * images_per_second(loop, num_images, placement.device) / 1e12
 
     what = f"training loop / matrix product, {experiment}"
-    return Comparison(what, "TFLOP/s", placement.description, in_turns(ours, limit, rounds))
+    return Comparison(what, "TFLOP/s", placement.description, in_turns(loop_speed, product_speed, rounds))
 
 
 def compare_pipeline(config: RunConfig, experiment: str, rounds: int, seconds: float) -> Comparison:

@@ -28,13 +28,13 @@ def microseconds_per_image(function: Callable[[], None], num_images: int, second
     return timer.blocked_autorange(min_run_time=seconds).median / num_images * 1e6
 
 
-def in_turns(ours: Callable[[], float], other: Callable[[], float], rounds: int) -> list[tuple[float, float]]:
-    """`rounds` measurements (ours, other). They begin with either in turn: a slowing machine then favors neither."""
+def in_turns(own: Callable[[], float], other: Callable[[], float], rounds: int) -> list[tuple[float, float]]:
+    """`rounds` measurements (own, other). They begin with either in turn: a slowing machine then favors neither."""
     measured = []
     for number in range(rounds):
         if number % 2:
-            second, first = other(), ours()
+            second, first = other(), own()
         else:
-            first, second = ours(), other()
+            first, second = own(), other()
         measured.append((first, second))
     return measured
