@@ -197,10 +197,6 @@ class RunConfig:
             "does not hold out; use data.validation=holdout or fold",
         )
         require(
-            not (trainer.tta_flip and self.init.freeze == "features"),
-            "trainer.tta_flip=true needs the images themselves, of which init.freeze keeps features; leave one out",
-        )
-        require(
             self.init.unfreeze_epochs is None or not (trainer.compile or trainer.cuda_graph),
             "trainer.compile=true and trainer.cuda_graph=true repeat one step unchanged, which init.unfreeze_epochs "
             "changes; leave one out",

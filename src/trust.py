@@ -8,15 +8,17 @@ else runs only with trust=true. See docs/how_to/trust_and_damage.md.
 import pkgutil
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from src.choices import CONFIG_DIR, config_folders
 from src.config import RunConfig
 from src.errors import require
 from src.overrides import key_of
 from src.parsing import check_nodes, nodes_of
 from src.run_dir import RunDir
+from src.targets import find_targets, mappings_in
 
 # Names below these are looked up without trust. Hydra 1.4 is going to ask for such a list in `instantiate`.
 TRUSTED = (
@@ -51,13 +53,13 @@ def load_trusted_config(run_dir: RunDir, trust: bool, nodes: Sequence[str] | Non
 
 def needs_trust(config: RunConfig) -> bool:
     """Whether `config` names code that needs trust=true when its run is loaded."""
-    targets = [target for node in nodes_of(config).values() for target in _targets(node)]
-    return any(not _is_below(target, TRUSTED) and target not in _named_here() for target in targets)
+    targets = {target for node in nodes_of(config).values() for target in find_targets(node)}
+    return not all(_is_below(target, TRUSTED) for target in targets - _named_in([CONFIG_DIR]))
 
 
 def require_trusted(node: Mapping[str, Any], name: str, file: Path) -> None:
     """Raises UserError where `node` of the config `file` names code that is not trusted."""
-    for target in _targets(node):
+    for target in find_targets(node):
         if target in _named_here():
             continue
         require(
@@ -65,23 +67,13 @@ def require_trusted(node: Mapping[str, Any], name: str, file: Path) -> None:
             f"{file} wants to run {target} ({name}), which is neither part of cifarlab, PyTorch or torchvision nor "
             "named in conf/: a stranger's folder could run anything; if you trust that code, add trust=true",
         )
-    for argument in UNTRUSTED_ARGUMENTS:
-        require(
-            argument not in node,
-            f"{file} wants to read a file by {name}.{argument}={node.get(argument)}; if you trust it, add trust=true",
-        )
-
-
-def _targets(node: Any) -> Iterator[str]:
-    """Every `_target_` in `node`, however deep."""
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield str(node["_target_"])
-        for value in node.values():
-            yield from _targets(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from _targets(value)
+    for inner in mappings_in(node):
+        for argument in UNTRUSTED_ARGUMENTS:
+            require(
+                argument not in inner,
+                f"{file} wants to read a file by {argument}={inner.get(argument)} ({name}); if you trust it, add "
+                "trust=true",
+            )
 
 
 def _is_below(name: str, packages: Sequence[str]) -> bool:
@@ -103,9 +95,12 @@ def _leads_to_trusted(target: str) -> bool:
 
 def _named_here() -> frozenset[str]:
     """The targets that the command line, conf/ and --config-dir name."""
-    from src.choices import config_folders
-
     typed = [text.partition("=")[2].strip("'\"") for text in sys.argv[1:] if key_of(text).endswith("_target_")]
-    files = [path for folder in config_folders() for path in folder.rglob("*.yaml")]
+    return _named_in(config_folders()).union(typed)
+
+
+def _named_in(folders: Iterable[Path]) -> frozenset[str]:
+    """The targets that the YAML files in the folders name."""
+    files = [path for folder in folders for path in folder.rglob("*.yaml")]
     in_files = [re.findall(r"_target_:\s*['\"]?([\w.]+)", path.read_text(errors="replace")) for path in files]
-    return frozenset(typed).union(*in_files)
+    return frozenset().union(*in_files)

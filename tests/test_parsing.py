@@ -92,7 +92,6 @@ OTHER_LOSS = ("loss._target_=torch.nn.MultiMarginLoss", "~loss.label_smoothing")
     ("overrides", "complaint"),
     [
         (["trainer.patience=3", "data.validation=test"], "needs images to choose by"),
-        (["trainer.tta_flip=true", "init.freeze=features", "init.run=some"], "trainer.tta_flip=true needs the images"),
         (["data.augment=false", "augmentation=cutmix"], "augmentation=cutmix does nothing with data.augment=false"),
         (["data.augment=false", "++augmentation.degrees=20"], "augmentation.degrees=20 does nothing with data.augment"),
         (["data.skip_broken=true"], "data.skip_broken=true does nothing without data=folder"),

@@ -60,6 +60,13 @@ def test_a_strangers_code_is_neither_imported_nor_run(tmp_path, config_of, monke
     assert not (tmp_path / "marker").exists() and "evil" not in sys.modules
 
 
+def test_a_run_of_a_users_code_needs_trust_though_this_command_line_names_it(config_of, monkeypatch):
+    config = config_of()
+    config.model["_target_"] = "my_lab.MyNet"
+    monkeypatch.setattr(sys, "argv", ["src/train.py", "model._target_=my_lab.MyNet"])
+    assert needs_trust(config)
+
+
 def test_trust_runs_it(tmp_path, config_of, monkeypatch):
     (tmp_path / "mynets.py").write_text("def tiny(**settings): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -96,11 +103,15 @@ def test_the_projects_own_choices_need_no_trust(tmp_path, config_of, overrides):
     assert not needs_trust(run_dir.load_config())
 
 
-def test_a_trusted_function_reads_no_file_of_a_strangers(tmp_path, config_of):
+@pytest.mark.parametrize(
+    "added",
+    [{"checkpoint_path": "evil.pt"}, {"inner": [{"_target_": "timm.create_model", "checkpoint_path": "evil.pt"}]}],
+)
+def test_a_trusted_function_reads_no_file_of_a_strangers(tmp_path, config_of, added):
     config = config_of()
-    config.model["checkpoint_path"] = "evil.pt"
+    config.model.update(added)
     run_dir = create_in(tmp_path / "run", config)
-    with pytest.raises(UserError, match=r"wants to read a file by model\.checkpoint_path=evil\.pt"):
+    with pytest.raises(UserError, match=r"wants to read a file by checkpoint_path=evil\.pt \(model\)"):
         load_trusted_config(run_dir, trust=False)
 
 

@@ -97,6 +97,8 @@ class ImageDataset:
     def check(self) -> None:
         """Raises ValueError where a part is not what it should be: a data set may come from a user's own function."""
         num_classes = len(self.classes.names)
+        if num_classes < 2:
+            raise ValueError("there is one class only; a classifier needs two")
         for name, part in (("training", self.train), ("test", self.test)):
             images, labels, count = part.images, part.labels, len(part)
             for holds, problem in (

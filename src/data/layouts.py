@@ -39,7 +39,7 @@ def find_layout(root: str) -> Layout:
         if others:  # "train" is one class among several: bus, car, train
             return _without_parts(root, {})
         _refuse_images_without_class(folders["train"])
-    if os.path.isfile(os.path.join(folders.get("val", ""), ANNOTATIONS)):
+    if "val" in folders and os.path.isfile(os.path.join(folders["val"], ANNOTATIONS)):
         return _tiny_imagenet(root, folders)
     notes, parts = [f"{_name(path)} is none of train, val and test, and is left out" for path in others], {}
     for part, folder in folders.items():

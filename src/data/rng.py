@@ -3,9 +3,7 @@
 import numpy as np
 import torch
 
-ORDER, AUGMENTATION, TRANSFORM, FLIP_SIDE, DROPOUT = range(
-    5
-)  # uses, the last number of a place: no two share their numbers
+ORDER, AUGMENTATION, TRANSFORM, FLIP_SIDE, DROPOUT = range(5)  # uses, the last number of a place
 
 
 def derive_seed(*place: int) -> int:

@@ -30,13 +30,13 @@ class Splits:
 def split(dataset: ImageDataset, config: DataConfig, pool: Tensor | None = None) -> Splits:
     """Splits the training images by data.validation; data.limit then keeps a subset of those to train on.
 
-    With data.validation=holdout, images that the data set itself has held out are taken, if there are any.
-    Uses only images in `pool` (n,) int64, sorted; None: all. Raises UserError if classes are too small for the split.
+    Uses only images in `pool` (n,) int64, sorted; None: all, and data.validation=holdout then takes the images that
+    the data set itself has held out, if there are any. Raises UserError if classes are too small for the split.
     """
     kept = torch.arange(len(dataset.train)) if pool is None else pool
     held_out = None
     labels = dataset.train.labels[kept]
-    if config.validation == "holdout" and dataset.held_out is not None:
+    if config.validation == "holdout" and dataset.held_out is not None and pool is None:
         is_held_out = torch.isin(kept, dataset.held_out)
         kept, held_out = kept[~is_held_out], kept[is_held_out]
     elif config.validation == "holdout":

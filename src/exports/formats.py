@@ -62,7 +62,8 @@ def read_torch_export(path: Path, classifier: ExportedClassifier) -> Probabiliti
 def write_safetensors(classifier: ExportedClassifier, path: Path, metadata: Mapping[str, str]) -> None:
     from safetensors.torch import save_file
 
-    weights = {name: value.contiguous() for name, value in classifier.network.state_dict().items()}
+    # tied weights share memory, which the format cannot say
+    weights = {name: value.contiguous().clone() for name, value in classifier.network.state_dict().items()}
     save_file(weights, path, {"format": "pt", **metadata})
 
 

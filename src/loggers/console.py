@@ -1,7 +1,6 @@
 """The run as a person sees it: one aligned row per epoch and, on a terminal, a bar within the epoch."""
 
 import logging
-import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -48,8 +47,6 @@ class ConsoleHandler(logging.Handler):
 class ConsoleLogger(Logger):
     def on_run_start(self, run: RunStart) -> None:
         self.run = run
-        self.total_batches = round(run.config.trainer.epochs * run.num_batches)
-        self.epochs = math.ceil(self.total_batches / run.num_batches)
         self.columns = columns_that_fit(screen.console.width if screen.has_bars() else None)
         self.first_log: tuple[float, float] | None = None  # time in seconds, share of the run's time before it
         self.cost_told = False
@@ -62,7 +59,7 @@ class ConsoleLogger(Logger):
             transient=True,
             disable=not screen.has_bars(),
         )
-        self.task = self.bar.add_task("", total=self._batches_in(len(run.history)), numbers="")
+        self.task = self.bar.add_task("", total=run.plan.batches_in(len(run.history)), numbers="")
         log.info(WATCHED[run.config.data.validation])
         log.info(self._line({name: name for name in WIDTHS}))
         log.info("  ".join("-" * WIDTHS[name] for name in self.columns))
@@ -77,7 +74,7 @@ class ConsoleLogger(Logger):
         row = history[-1]
         done = self._time_share(row["epoch"])
         cells = {
-            "epoch": f"{row['epoch']}/{self.epochs}{'*' if is_best else ' '}",
+            "epoch": f"{row['epoch']}/{self.run.plan.num_epochs}{'*' if is_best else ' '}",
             "train loss": f"{row['train_loss']:.4f}",
             "train acc": percent(row["train_top1"]),
             "val loss": "-" if row["val_loss"] is None else f"{row['val_loss']:.4f}",
@@ -88,7 +85,7 @@ class ConsoleLogger(Logger):
             "left": duration(row["seconds"] * (1 - done) / done),
         }
         log.info(self._line(cells), extra={"style": screen.GOOD if is_best else None})
-        self.bar.reset(self.task, total=self._batches_in(row["epoch"]), numbers="")
+        self.bar.reset(self.task, total=self.run.plan.batches_in(row["epoch"]), numbers="")
         self.cost_told = True  # from here on the table tells it
 
     def close(self, status: Status) -> None:
@@ -101,7 +98,7 @@ class ConsoleLogger(Logger):
             self.first_log = (now, done)
             return None
         then, done_before = self.first_log
-        if now - then < MEASURE_SECONDS:
+        if now - then < MEASURE_SECONDS or done <= done_before:
             return None
         left = (now - then) * (1 - done) / (done - done_before) * (1 + self.run.val_share)
         if not self.cost_told:
@@ -112,11 +109,7 @@ class ConsoleLogger(Logger):
 
     def _time_share(self, epoch: int, batch: int = 0) -> float:
         """The share of the run's time that is over after `epoch` epochs and `batch` batches of the next."""
-        return self.run.time_share(min((epoch * self.run.num_batches + batch) / self.total_batches, 1.0))
-
-    def _batches_in(self, epoch: int) -> int:
-        """Of epoch number `epoch`, from 0; the last may be a part."""
-        return min(self.run.num_batches, self.total_batches - epoch * self.run.num_batches)
+        return self.run.time_share(self.run.plan.share_done(epoch, batch))
 
     def _line(self, cells: Mapping[str, str]) -> str:
         return "  ".join(f"{cells[name]:>{WIDTHS[name]}}" for name in self.columns)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the sweeps read history.csv without importing torch
     from matplotlib.figure import Figure
     from torch import Tensor
 
+    from src.data.loader import BatchPlan
     from src.metrics import Metrics
 
 Row = dict[str, int | float | None]  # of history.csv: one epoch
@@ -26,7 +27,7 @@ class RunStart:
     config: RunConfig
     summary: str  # the layer table
     history: Sequence[Row]  # epochs completed before; empty for a new run
-    num_batches: int  # per epoch
+    plan: "BatchPlan"  # how many epochs, and batches in each
     val_share: float  # time of validation as a share of the training's
     time_share: Callable[[float], float]  # the share of the run's time that its first part takes, both in [0, 1]
     sample_images: "Tensor"  # (<= 32, 3, H, W) float32 in [0, 1]: training images, augmented as in training

@@ -114,7 +114,11 @@ def whitening_filters(images: Tensor, eps: float = 5e-4) -> Tensor:
 
     For `images` (N, 3, H, W) float with a mean of zero, their responses are uncorrelated and have unit variance.
     """
-    patches = F.unfold(images, kernel_size=2).transpose(1, 2).reshape(-1, 12)
-    eigenvalues, eigenvectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+    moments, count = torch.zeros(12, 12, device=images.device), 0
+    for some in images.split(256):  # the patches of all images at once may be larger than the memory
+        patches = F.unfold(some, kernel_size=2).transpose(1, 2).reshape(-1, 12)
+        moments += patches.T @ patches
+        count += len(patches)
+    eigenvalues, eigenvectors = torch.linalg.eigh(moments / count)
     filters = (eigenvectors / (eigenvalues + eps).sqrt()).T.reshape(12, 3, 2, 2).flip(0)
     return torch.cat([filters, -filters])

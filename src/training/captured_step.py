@@ -1,7 +1,7 @@
 """A training step's kernels as a CUDA graph, which the GPU runs without waiting for Python."""
 
 import gc
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from src.config import RunConfig
 from src.errors import UserError, first_line
+from src.targets import find_targets
 from src.training.device import Placement
 
 Step = Callable[..., tuple[Tensor, ...]]
@@ -94,16 +95,7 @@ def can_capture(config: RunConfig, placement: Placement) -> bool:
     if config.trainer.cuda_graph is not None:
         return config.trainer.cuda_graph
     parts = [config.model, config.loss, config.optimizer, config.augmentation if config.data.augment else {}]
-    return all(target.startswith(KNOWN) for target in _targets(parts))
-
-
-def _targets(node: Any) -> Iterator[str]:
-    """Every _target_ in a part of the config."""
-    if isinstance(node, Mapping):
-        yield from (str(value) for key, value in node.items() if key == "_target_")
-    if isinstance(node, Mapping | list):
-        for inner in node.values() if isinstance(node, Mapping) else node:
-            yield from _targets(inner)
+    return all(target.startswith(KNOWN) for target in find_targets(parts))
 
 
 def _shape_of(argument: Any) -> Hashable:

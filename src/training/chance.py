@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from src.data.loader import BatchPlan
 from src.loggers.logger import Row
 from src.models.convnet import ConvNet
 from src.optim.sam import unchanged_buffers
@@ -91,7 +92,8 @@ def measure_top1(classifier: Classifier, images: Tensor, labels: Tensor, batch_s
     with unchanged_buffers(classifier.model):
         for norm in batch_norms(classifier.trained_module):
             norm.train()
-        batches = zip(images.split(batch_statistics), labels.split(batch_statistics), strict=True)
+        sizes = BatchPlan(len(images), batch_statistics, seed=0).sizes  # none of one image, which has no variance
+        batches = zip(images.split(sizes), labels.split(sizes), strict=True)
         for batch, truth in batches:
             inputs = preprocess.normalize(preprocess.to_float(batch.to(placement.device)))
             with placement.autocast():

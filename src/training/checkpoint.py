@@ -143,8 +143,8 @@ def load_last(run_dir: RunDir) -> dict[str, Any]:
             load_checkpoint(best)
         except UserError as error:
             raise UserError(
-                f"{str(error).partition(';')[0]}; the final evaluation needs it: restore it, or remove it to evaluate "
-                "the best of the remaining epochs."
+                f"{str(error).partition(';')[0]}; the final evaluation needs it: restore it, or remove it: then "
+                "a later epoch that is better is evaluated, or else the last one."
             ) from error
     return content
 

@@ -35,6 +35,10 @@ class Placement:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.autocast_dtype)
 
+    def kept_generators(self) -> contextlib.AbstractContextManager[None]:
+        """Afterwards the random generators of the CPU and of this device are what they were before."""
+        return torch.random.fork_rng([self.device] if self.device.type == "cuda" else [])
+
     def place(self, model: nn.Module) -> nn.Module:
         return model.to(self.device, memory_format=self.memory_format)
 
@@ -100,7 +104,7 @@ def _choose_gpu(ranks: Ranks) -> int:
 def _device_type(wanted: str) -> str:
     if wanted == "cpu":
         return "cpu"
-    problem = _problem_of_gpu()
+    problem = problem_of_gpu()
     if wanted == "cuda" and problem:
         raise UserError(f"trainer.device=cuda, but {problem}; use trainer.device=cpu or auto.")
     if problem and torch.cuda.is_available():
@@ -108,7 +112,7 @@ def _device_type(wanted: str) -> str:
     return "cpu" if problem else "cuda"
 
 
-def _problem_of_gpu() -> str | None:
+def problem_of_gpu() -> str | None:
     """Why no GPU can be used; None where one can."""
     if not torch.cuda.is_available():
         return "PyTorch finds no CUDA device here"

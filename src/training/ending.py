@@ -14,6 +14,8 @@ from src.result import Status
 from src.run_dir import RunDir
 from src.training.messages import explain_failure, log, resume_command
 
+OF_AN_EARLIER_END = ("evaluated", "evaluated_epoch", "evaluated_step", "metrics", "tta_flip", "calibration")
+
 
 @contextmanager
 def record_status(run_dir: RunDir, config: RunConfig, command: str) -> Iterator[None]:
@@ -23,7 +25,7 @@ def record_status(run_dir: RunDir, config: RunConfig, command: str) -> Iterator[
         status=Status.RUNNING,
         reason=None,
         stopped_by=None,
-        **dict.fromkeys(("evaluated", "evaluated_epoch", "evaluated_step", "metrics", "tta_flip")),  # of an earlier end
+        **dict.fromkeys(OF_AN_EARLIER_END),
         started=before.get("started") or datetime.now().isoformat(timespec="seconds"),
         commands=[*before.get("commands", []), command],
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from src.config import RunConfig
 from src.errors import require
 from src.overrides import shell_override
-from src.result import Status
+from src.result import Status, StopReason
 from src.run_dir import RunDir
 from src.targets import build
 
@@ -25,7 +25,8 @@ def change_epochs(run_dir: RunDir, config: RunConfig, epochs: float | None) -> R
     if epochs == trainer.epochs:
         return config
     done = result.get("epochs", 0)
-    begun = done if result.get("status") in (Status.COMPLETED, Status.PAUSED) else done + 1
+    is_between = result.get("status") in (Status.COMPLETED, Status.PAUSED)
+    begun = done if is_between and result.get("stopped_by") != StopReason.MAX_MINUTES else done + 1
     require(epochs is not None, "trainer.epochs=null plans a new run; name a number of epochs, or leave it out")
     require(
         epochs > done and epochs >= begun,

@@ -1,6 +1,7 @@
 """The outputs of a frozen part, computed once per image and kept in the base run's folder: a head trains on them."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from src.data.augment import Augmentation
 from src.data.dataset import ImageDataset, LabeledImages, fingerprint
 from src.data.image_rows import ImageRows
 from src.data.split import Splits
+from src.errors import require
 from src.lock import hold_lock
 from src.models.convnet import ConvNet
 from src.run_dir import find_run
@@ -35,7 +37,7 @@ def can_cache(model: nn.Module, config: RunConfig, num_images: int) -> bool:
         return False
     if config.data.augment and config.augmentation["_target_"] != NO_AUGMENTATION:
         return False
-    if config.trainer.progressive_resizing:  # resizes images, not features
+    if config.trainer.progressive_resizing or config.trainer.tta_flip:  # change images, not features
         return False
     size = config.data.image_size
     image = torch.zeros(1, 3, size, size, device=next(model.parameters()).device)
@@ -54,15 +56,12 @@ def load_or_compute_features(
     """
     folder = find_run(config.init.run, "init.run").path / "features"
     path = folder / f"{_key(splits.dataset, classifier, config)}.pt"
-    folder.mkdir(exist_ok=True)
-    with hold_lock(folder / ".lock", between_batches):
-        if not path.exists():
-            count = len(splits.dataset.train) + len(splits.dataset.test)
-            for part in (splits.dataset.train, splits.dataset.test):
-                if isinstance(part.images, ImageRows):
-                    part.images.cache.fill(part.images.indices, between_batches)
-            log.info(f"computing the features of {count:,} images, once for all runs over {config.init.run} ...")
-            _compute(path, splits.dataset, classifier, between_batches)
+    if not path.exists():  # else the folder may be one that only others may write
+        _make_writable(folder)
+        with hold_lock(folder / ".lock", between_batches):
+            if not path.exists():
+                log.info(f"computing the features of all images, once for all runs over {config.init.run} ...")
+                _compute(path, splits.dataset, classifier, between_batches)
     features = load_tensors(path, {"train": Tensor, "test": Tensor}, "remove it: it is computed anew")
     require_finite(features, path, "remove it: it is computed anew")
 
@@ -77,7 +76,17 @@ def load_or_compute_features(
     )
 
 
+def _make_writable(folder: Path) -> None:
+    """Makes the folder. Raises UserError where this user may not write there."""
+    may_write = os.access(folder if folder.exists() else folder.parent, os.W_OK)
+    require(may_write, f"{folder} may not be written; set init.cache=false, which keeps no features")
+    folder.mkdir(exist_ok=True)
+
+
 def _compute(path: Path, dataset: ImageDataset, classifier: Classifier, between_batches: Callable[[], None]) -> None:
+    for data in (dataset.train, dataset.test):
+        if isinstance(data.images, ImageRows):
+            data.images.cache.fill(data.images.indices, between_batches)
     part, preprocess = classifier.model.features, classifier.preprocess
     placement = replace(classifier.placement, ranks=ALONE)  # one rank computes, the others wait
     features = {
@@ -89,8 +98,7 @@ def _compute(path: Path, dataset: ImageDataset, classifier: Classifier, between_
 
 def _key(dataset: ImageDataset, classifier: Classifier, config: RunConfig) -> str:
     data, placement = fingerprint(dataset.train, dataset.test), classifier.placement
-    preprocessing = (
-        f"{config.data.pixel_mean} {config.data.pixel_std} {placement.autocast_dtype} {placement.device.type}"
-    )
+    kernels = "tf32" if torch.backends.cudnn.conv.fp32_precision == "tf32" else placement.autocast_dtype
+    preprocessing = f"{config.data.pixel_mean} {config.data.pixel_std} {kernels} {placement.device.type}"
     described = f"{data} {classifier.frozen_hash} {classifier.model.features} {preprocessing}"
     return hashlib.sha256(described.encode()).hexdigest()[:16]

@@ -57,14 +57,15 @@ def count_seen_by_base(splits: Splits, config: RunConfig) -> int:
 
 
 def same_data(config: RunConfig, other: RunConfig) -> bool:
-    """Whether two runs read the same images: at any size, and CIFAR from any folder."""
+    """Whether two runs read the same images."""
+    return describe_source(config) == describe_source(other)
 
-    def described(run: RunConfig) -> dict[str, Any]:
-        is_cifar = run.data.source["_target_"].startswith("src.data.cifar.")
-        ignored = {"image_size", "fit", "skip_broken", "cache", *(["root"] if is_cifar else [])}
-        source = {key: value for key, value in run.data.source.items() if key not in ignored}
-        if "root" in source:
-            source["root"] = os.path.realpath(os.path.expanduser(source["root"]))
-        return source
 
-    return described(config) == described(other)
+def describe_source(config: RunConfig) -> dict[str, Any]:
+    """The settings that decide which images a run reads: at any size, and CIFAR from any folder."""
+    is_cifar = config.data.source["_target_"].startswith("src.data.cifar.")
+    ignored = {"image_size", "fit", "skip_broken", "cache", *(["root"] if is_cifar else [])}
+    source = {key: value for key, value in config.data.source.items() if key not in ignored}
+    if "root" in source:
+        source["root"] = os.path.realpath(os.path.expanduser(source["root"]))
+    return source

@@ -35,7 +35,7 @@ def rehearse(trainer: Trainer) -> None:
     epochs = math.ceil(config.trainer.epochs)  # at least one batch
     settings = replace(config.trainer, cuda_graph=False, grad_accumulation_steps=1, epochs=epochs)
     config = replace(config, trainer=settings, data=replace(config.data, batch_size=count, drop_last=False))
-    with torch.random.fork_rng():
+    with trainer.classifier.placement.kept_generators():
         double = build_double(config, trainer.classifier, trainer.splits, trainer.run_dir, count)
         preprocess = double.classifier.preprocess
         with _blaming("augmentation", config.augmentation):  # a transform of single images is called by the loader

@@ -146,6 +146,7 @@ def record_start(trainer: Trainer, splits: Splits, summary: Summary) -> None:
     config, run_dir = trainer.config, trainer.run_dir
     device = trainer.classifier.placement.description
     write_text(run_dir.summary_file, f"{summary}\n")
+    seen_by_base = run_dir.load_result().get("data", {}).get("seen_by_base")  # a resumed run may have lost its base
     run_dir.update_result(
         parameters=summary.parameters,
         running_statistics=summary.statistics,
@@ -156,7 +157,7 @@ def record_start(trainer: Trainer, splits: Splits, summary: Summary) -> None:
             "train_images": len(splits.train),
             "validation_images": len(splits.validation or ()),
             "test_images": len(splits.test),
-            "seen_by_base": count_seen_by_base(splits, config),
+            "seen_by_base": count_seen_by_base(splits, config) if seen_by_base is None else seen_by_base,
             "fingerprint": trainer.fingerprint,
         },
         environment=describe_environment(device),
@@ -177,7 +178,7 @@ def describe_start(trainer: Trainer, splits: Splits, summary: Summary) -> RunSta
         config=config,
         summary=str(summary),
         history=trainer.state.history,
-        num_batches=len(trainer.loader),
+        plan=trainer.loader.plan,
         val_share=len(trainer.validation or ()) / len(splits.train) * forward_share(config),
         time_share=partial(cost_until, schedule=schedule, image_size=image_size),
         sample_images=sample_images(trainer, splits),

@@ -39,6 +39,7 @@ def save(trainer: "Trainer", name: str) -> None:
         trainer.tick()
         save_progress(name, trainer)
         trainer.state.seconds_saving += trainer.clock.note_save()
+        trainer.tick()  # else the next step would count the save as training
     if name == "last":
         trainer.saved_at = trainer.state.epoch, trainer.state.batch
 

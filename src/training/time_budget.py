@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from src.config import RunConfig
 from src.data.split import Splits
 from src.errors import require
@@ -42,7 +40,7 @@ def settle_epochs(
         fits = isinstance(epochs, int | float) and 0 < epochs < ENDLESS
         require(fits, f"{run_dir.checkpoint('last')} has no number of epochs; restore it, or train in another folder")
     else:
-        with torch.random.fork_rng():
+        with classifier.placement.kept_generators():
             epochs = classifier.placement.ranks.share(plan_epochs(config, classifier, splits, run_dir))
         log.info(f"trainer.max_minutes={trainer.max_minutes:g} allows {epochs:.2f} epochs on this machine")
     warmup = config.scheduler.get("warmup_epochs", 0)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from src.config import DEVICES, RunConfig, TrainerConfig
@@ -12,7 +11,7 @@ from src.errors import UserError, require, require_choice
 from src.run_dir import RunDir, find_run
 from src.training.build import build_model, build_preprocess
 from src.training.checkpoint import load_checkpoint, require_same_base
-from src.training.device import choose_placement
+from src.training.device import choose_placement, problem_of_gpu
 from src.training.inference import Classifier
 from src.training.initial_weights import load_frozen_parts
 from src.trust import load_trusted_config
@@ -91,6 +90,6 @@ def load_trained(run: str, checkpoint: str | None, device: str, trust: bool) -> 
 
 
 def _precision(config: TrainerConfig, device: str) -> str:
-    """The run's own; a CPU evaluates an fp16 run in fp32."""
-    on_cpu = device == "cpu" or not torch.cuda.is_available()
-    return "auto" if config.precision == "fp16" and on_cpu else config.precision
+    """The run's own; a CPU evaluates an fp16 or tf32 run in fp32."""
+    on_cpu = device == "cpu" or problem_of_gpu() is not None
+    return "auto" if config.precision in ("fp16", "tf32") and on_cpu else config.precision

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from src.data.dataset import Classes, LabeledImages, fingerprint
+from src.data.dataset import Classes, ImageDataset, LabeledImages, fingerprint
 
 
 def some_images(seed: int = 0) -> LabeledImages:
@@ -35,3 +36,9 @@ def test_classes_from_groups_are_numbered_alphabetically():
     assert classes.superclass_names == ("birds", "pets")
     assert classes.superclass_of == (1, 1, 0)
     assert classes.by_superclass() == [2, 0, 1]
+
+
+def test_a_data_set_of_one_class_is_refused():
+    data = LabeledImages(some_images().images, torch.zeros(len(some_images()), dtype=torch.int64))
+    with pytest.raises(ValueError, match="there is one class only"):
+        ImageDataset(data, data, Classes(("cat",))).check()

@@ -146,3 +146,10 @@ def test_a_file_in_place_of_a_folder(tmp_path, name, sentence):
     (tmp_path / name).write_text("")
     with pytest.raises(UserError, match=sentence):
         find_layout(str(tmp_path / name))
+
+
+def test_an_annotation_in_the_current_folder_is_none_of_the_data(tmp_path, monkeypatch):
+    write_classes(tmp_path / "data" / "train", 2)
+    (tmp_path / "val_annotations.txt").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert counts(find_layout("data")) == {"train": 4}

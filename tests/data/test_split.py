@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -56,6 +58,13 @@ def dataset() -> ImageDataset:
 def test_split_by_every_protocol(validation, train, held_out):
     parts = split(dataset(), DataConfig(validation=validation, holdout=5))
     assert (len(parts.train), len(parts.validation or ()), len(parts.test)) == (train, held_out, 200)
+
+
+def test_of_a_pool_images_are_held_out_though_the_data_set_has_its_own():
+    own = replace(dataset(), held_out=torch.arange(150, 200))
+    assert split(own, DataConfig()).validation_indices.tolist() == list(range(150, 200))
+    pool = split(own, DataConfig(holdout=2), torch.arange(150, 200))
+    assert (len(pool.train), len(pool.validation)) == (30, 20)
 
 
 def test_limit_comes_after_the_split_and_leaves_validation_alone():

@@ -97,3 +97,14 @@ def test_a_missing_package_is_named(monkeypatch):
     with pytest.raises(UserError, match=r'format=onnx needs onnxscript: pip install -e "\.\[export\]"'):
         require_packages("onnx")
     require_packages("torch_export")
+
+
+def test_weights_that_share_memory_are_written(tmp_path):
+    require_installed("safetensors")
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 192), nn.Linear(192, 192))
+    network[2].weight = network[1].weight
+    images = torch.randint(256, (2, 3, 8, 8), dtype=torch.uint8)
+    classifier = classifier_of(network, size=8)
+    with torch.no_grad():
+        written = write_and_read("safetensors", classifier, tmp_path / "model.safetensors", {})
+        torch.testing.assert_close(written(images), classifier(images))

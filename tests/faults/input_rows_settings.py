@@ -181,7 +181,6 @@ INIT = [
     ("init.run={run} model.dense=[16]", r"init\.run=outputs/run.*does not fit"),
     ("init.run={run} model.width=2", r"init\.run=outputs/run.*does not fit"),
     ("init.run={run} init.images=held_out data.source.seed=9", r"init\.images=held_out"),
-    ("init.run={run} init.freeze=features trainer.tta_flip=true", r"trainer\.tta_flip"),
     ("init.run={run}/config.yaml", r"init\.run=outputs/run/config\.yaml.*not the folder"),
     ("init.run={sweep}", r"init\.run=outputs/sweep.*(not the folder of a run|sweep)"),
 ]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from tensorboard.summary.writer.event_file_writer import AtomicCounter
 
+from src.data.loader import BatchPlan
 from src.loggers.logger import Row, RunStart
 from src.parsing import parse_config
 from tests.conftest import compose_fast, create_in
@@ -20,13 +21,16 @@ def event_files_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 def started(tmp_path) -> Callable[..., RunStart]:
     """started("trainer.epochs=4", num_batches=5) -> what a logger of a new run is told."""
 
-    def build(*overrides: str, name: str = "run", overridden: tuple[str, ...] = (), **facts: Any) -> RunStart:
+    def build(
+        *overrides: str, name: str = "run", overridden: tuple[str, ...] = (), num_batches: int = 5, **facts: Any
+    ) -> RunStart:
         config = parse_config(compose_fast(*overrides), overrides)
         run_dir = create_in(tmp_path / name, config, model="deep", data="synthetic")
         run_dir.update_result(overridden=list(overridden))
         known = {
-            "summary": "layers", "history": [], "num_batches": 5, "val_share": 0.0, "time_share": lambda done: done,
+            "summary": "layers", "history": [], "val_share": 0.0, "time_share": lambda done: done,
             "sample_images": torch.rand(4, 3, 8, 8),
+            "plan": BatchPlan(num_images=2 * num_batches, batch_size=2, seed=0, epochs=config.trainer.epochs),
         }  # fmt: skip
         return RunStart(run_dir=run_dir, config=config, **(known | facts))
 

@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from src import screen
+from src.data.loader import BatchPlan
 from src.loggers import console as console_module
 from src.loggers.console import WIDTHS, ConsoleLogger, columns_that_fit
 from src.result import Status
@@ -212,3 +213,13 @@ def test_the_best_epoch_is_green_on_a_terminal_alone(monkeypatch, started):
     first, second = (line for line in out.getvalue().splitlines() if "20.00 %" in line)
     assert first.startswith("\x1b[2K\x1b[32m     1/2*") and "\x1b[32m" not in second
     assert "\x1b" not in run.run_dir.log_file.read_text()
+
+
+def test_the_length_of_a_run_is_that_of_its_plan(piped, started):
+    """100 batches in groups of 64 are 2 steps: 1.2 epochs are 2 steps, too."""
+    plan = BatchPlan(num_images=100, batch_size=1, seed=0, epochs=1.2, grad_accumulation_steps=64)
+    run, logger = started("trainer.epochs=1.2", plan=plan), ConsoleLogger()
+    logger.on_run_start(run)
+    with log_messages(run.run_dir, on_terminal=False):
+        logger.on_epoch_end([row(1)], is_best=False)
+    assert " 1/1 " in run.run_dir.log_file.read_text()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -5,11 +7,11 @@ from src.data.dataset import Classes
 from src.errors import UserError
 from src.training.evaluation import EvaluatedRun, Outputs, evaluate_ensemble
 
-LABELS, CLASSES = torch.tensor([0, 1]), Classes(("a", "b"))
+LABELS, CLASSES, SOURCE = torch.tensor([0, 1]), Classes(("a", "b")), {"_target_": "my_data"}
 
 
-def run(logits, labels=LABELS, classes=CLASSES, flipped=None, name="x"):
-    return EvaluatedRun(name, "best", 1, Outputs(torch.tensor(logits), flipped, labels, classes))
+def run(logits, labels=LABELS, classes=CLASSES, flipped=None, name="x", source=SOURCE, indices=None):
+    return EvaluatedRun(name, "best", 1, Outputs(torch.tensor(logits), flipped, labels, classes, source, indices))
 
 
 def test_probabilities_are_averaged_not_logits():
@@ -28,14 +30,22 @@ def test_an_ensemble_of_equal_runs_is_that_run():
     assert both.tta_flip.top1 == one.tta_flip.top1 == 0
 
 
-@pytest.mark.parametrize("other", [{"labels": torch.tensor([1, 0])}, {"classes": Classes(("a", "c"))}])
+OTHERS = [
+    {"labels": torch.tensor([1, 0])},
+    {"classes": Classes(("a", "c"))},
+    {"source": {"_target_": "my_data", "seed": 1}},
+    {"indices": torch.tensor([3, 5])},
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
 def test_runs_of_other_images_make_no_ensemble(other):
     with pytest.raises(UserError, match="second and x have other images or classes, so they make no ensemble"):
         evaluate_ensemble([run([[2.0, 0.0], [0.5, 1.0]]), run([[2.0, 0.0], [0.5, 1.0]], name="second", **other)])
 
 
 def test_the_temperature_divides_the_logits():
-    one = EvaluatedRun("x", "best", 1, Outputs(torch.tensor([[4.0, 0.0], [4.0, 0.0]]), None, LABELS, CLASSES), 4.0)
+    one = replace(run([[4.0, 0.0], [4.0, 0.0]]), temperature=4.0)
     assert one.calibrated.loss < one.metrics.loss and one.calibrated.top1 == one.metrics.top1
     assert run([[1.0, 0.0], [1.0, 0.0]]).metrics.loss == pytest.approx(one.calibrated.loss)
     assert run([[1.0, 0.0], [1.0, 0.0]]).calibrated is None

@@ -57,6 +57,9 @@ def test_a_number_that_is_too_tiny_or_none_is_refused(one_epoch):
 
 def test_a_run_within_an_epoch_is_compared_to_its_end(tiny, tmp_path):
     run_dir = create_in(tmp_path / "run", tiny("scheduler=cosine", "trainer.epochs=4"))
+    run_dir.update_result(status="completed", stopped_by="max_minutes", epochs=0, steps=3)
+    with pytest.raises(UserError, match=r"would change what .* has done so far"):
+        change_epochs(run_dir, run_dir.load_config(), 8)
     run_dir.update_result(status="interrupted", epochs=0, steps=3)
     with pytest.raises(UserError, match=r"would change what .* has done so far"):
         change_epochs(run_dir, run_dir.load_config(), 8)

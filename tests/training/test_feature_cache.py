@@ -102,6 +102,7 @@ def test_another_pooling_has_features_of_its_own(over, monkeypatch):
         (["init.cache=false"], False),
         (["augmentation=crop_flip", "augmentation.pixels=0", "augmentation.flip=alternate"], False),
         (["trainer.progressive_resizing=[[0.5,8]]"], False),
+        (["trainer.tta_flip=true", "init.freeze=[features]"], False),
         (["init.freeze=null", "init.images=all"], False),
     ],
 )

@@ -11,8 +11,10 @@ from src.targets import build
 from src.training.build import build_model, load_splits
 from src.training.checkpoint import load_checkpoint
 from src.training.device import choose_placement
+from src.training.extension import change_epochs
 from src.training.finetune import same_data, seen_by_base, split_as_configured
 from src.training.initial_weights import load_initial_weights
+from src.training.run import run as run_training
 from src.training.trained_model import load_trained
 from tests.conftest import train_in
 
@@ -100,6 +102,10 @@ def test_a_run_that_only_began_with_a_base_needs_it_no_more(over, own_base, tmp_
     run = train_in(tmp_path / "tuned", over(f"init.run={own_base.path}", "trainer.epochs=1")[0])
     shutil.rmtree(own_base.path)
     assert load_trained(str(run.path), None, "cpu", False).epoch == 1
+    seen = run.load_result()["data"]["seen_by_base"]
+    run_training(change_epochs(run, run.load_config(), 2), run)
+    result = run.load_result()
+    assert (result["status"], result["epochs"], result["data"]["seen_by_base"]) == ("completed", 2, seen)
 
 
 def test_a_run_over_a_frozen_base_is_evaluated_and_is_no_base_itself(over, base, tmp_path):

@@ -97,7 +97,7 @@ def test_loggers_are_told_of_a_run_in_order(tiny, trained, spy, monkeypatch):
     assert [method for method, _ in spy.calls] == ["on_run_start", *epoch, *epoch, "on_run_end", "close"]
     told = dict(spy.calls)  # the last of each
     (start,) = told["on_run_start"]
-    assert (start.run_dir, start.num_batches, start.val_share) == (run_dir, 4, 1 / 3)
+    assert (start.run_dir, len(start.plan), start.val_share) == (run_dir, 4, 1 / 3)
     assert start.sample_images.shape == (25, 3, 16, 16) and 0 <= start.sample_images.min() < 1
     assert "trainable parameters" in start.summary
     epoch, batch, loss, top1 = told["on_log"]

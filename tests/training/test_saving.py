@@ -21,3 +21,10 @@ def test_max_minutes_leaves_time_to_evaluate_images_of_full_size(small, trainer_
     trainer.state.epoch, trainer.clock.started, trainer.clock.ticked = epoch, 0.0, 40.0
     trainer.meter.images, trainer.meter.seconds = 400, 4.0  # 100 images/s: 10 s, or 26 s from 16 pixels to 32
     assert saving.is_out_of_time(trainer) is ends
+
+
+def test_a_save_is_no_time_of_training(tiny, trainer_of):
+    trainer = trainer_of(tiny())
+    trainer.run_dir.path.mkdir()
+    saving.save(trainer, "last")
+    assert trainer.clock.ticked >= trainer.clock.saved and trainer.meter.seconds == 0

@@ -54,9 +54,10 @@ def test_weights_that_do_not_fit_are_refused_in_one_sentence(plain, tiny, tmp_pa
     assert "\n" not in str(e.value) and str(e.value).endswith(".")
 
 
-def test_a_cpu_evaluates_a_run_of_fp16_in_fp32(plain, tmp_path, monkeypatch):
+@pytest.mark.parametrize("precision", ["fp16", "tf32"])
+def test_a_cpu_evaluates_a_run_of_a_gpus_precision_in_fp32(plain, tmp_path, monkeypatch, precision):
     config = plain.load_config()
-    half = replace(config, trainer=replace(config.trainer, precision="fp16"))
-    run_dir = copied(plain, tmp_path / "copy", half)
+    config = replace(config, trainer=replace(config.trainer, precision=precision))
+    run_dir = copied(plain, tmp_path / "copy", config)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert load_trained(str(run_dir.path), None, "auto", False).classifier.placement.autocast_dtype is None
