@@ -98,7 +98,7 @@ class TrainerConfig:
     grad_accumulation_steps: int = 1  # batches per optimizer step
     patience: int | None = None  # stop after this many epochs without a better validation accuracy
     progressive_resizing: list[Any] = field(default_factory=list)  # [[0.15,20],[0.5,24]]: 20 pixels for 15 % of the run
-    max_minutes: float | None = None  # end within this time, evaluated and saved
+    max_minutes: float | None = None  # once the images are read, end within this time, evaluated and saved
     checkpoint_minutes: float = 10.0  # also save within epochs, this often
 
     def __post_init__(self) -> None:
