@@ -77,8 +77,8 @@ def require_free(to: Path, files: tuple[str, ...], overwrite: bool) -> None:
 
 
 def _existing(to: Path) -> Path:
-    """The nearest folder above `to` that exists: a file moves from there to `to` within one disk."""
-    return next(parent for parent in to.absolute().parents if parent.is_dir())
+    """The folder `to`, or the nearest above it that exists: a file moves from there to `to` within one disk."""
+    return next(folder for folder in (to.absolute(), *to.absolute().parents) if folder.is_dir())
 
 
 def main() -> None:

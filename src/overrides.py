@@ -4,8 +4,11 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from src.config import RunConfig
 
 COMMAND = "CIFARLAB_COMMAND"  # the environment variable by which a sweep tells its jobs what was typed
 
@@ -37,12 +40,19 @@ def named_keys(overrides: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(map(key_of, overrides)))
 
 
+def name_choices(choices: Mapping[str, Any], config: RunConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """Hydra's `choices` of each group; of a group whose _target_ the `overrides` name, that class of the `config`."""
+    found = [re.fullmatch(r"(\w+)\._target_", key) for key in named_keys(overrides)]
+    return {**choices, **{match[1]: getattr(config, match[1])["_target_"] for match in found if match}}
+
+
 def quote_override(key: str, value: str | Path) -> str:
     """`key=value` as Hydra's grammar reads it, whatever the value holds."""
-    if re.fullmatch(r"[\w/.+-]+", str(value), re.ASCII):
-        return f"{key}={value}"
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
+    text = str(value)
+    if re.fullmatch(r"[\w/.+-]+", text, re.ASCII) and text.lower() != "null":
+        return f"{key}={text}"
+    escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), text)
+    return f"{key}='{escaped}'"  # a backslash counts as itself, but for those before a quote
 
 
 def quote_path(override: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, ListConfig
 
-from src.analysis.compare import Comparison, choose_direction, compare
+from src.analysis.compare import METRIC, TEST_ACCURACY, Comparison, choose_direction, compare
 from src.analysis.document import Block, Heading, document_folder, save_document
 from src.analysis.runs import RunRecord, collect
 from src.analysis.sweep_table import sweep_blocks, sweep_text, write_sweep
@@ -35,10 +35,12 @@ def read_runs(config: DictConfig) -> tuple[list[RunRecord], Comparison]:
     records = comparison.records
     if not records:
         raise UserError(f"none of these runs can be read: {comparison.unreadable[0].reason}")
-    completed = any(record.status == Status.COMPLETED for record in records)
+    completed = [record for record in records if record.status == Status.COMPLETED]
+    there = [name for name in (METRIC, TEST_ACCURACY) if any(record.has_measured(name) for record in completed)]
     require(
         not completed or any(row.spread for row in comparison.rows),
-        f"metric={config.metric} is in no result.json of these {len(records)} runs; the usual one is metrics.val.top1",
+        f"metric={config.metric} is in no result.json of these {len(records)} runs"
+        + f"; try metric={there[0]}" * bool(there),
     )
     return records, comparison
 

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.config import RunConfig, moved
 from src.errors import require
-from src.overrides import key_of, named_keys
-from src.parsing import GROUPS_WITH_TARGET, parse_config
+from src.overrides import key_of, name_choices, named_keys
+from src.parsing import parse_config
 from src.result import StopReason, is_finished
 from src.run_dir import RunDir, find_run
 from src.training.extension import change_epochs
@@ -55,10 +55,7 @@ def create_run(config: DictConfig, hydra: HydraConf, run_dir: RunDir) -> RunConf
     if run_config.init.run:
         find_run(run_config.init.run, "init.run")
     run_dir.require_free()
-    named = named_keys(overrides)
-    own = [group for group in GROUPS_WITH_TARGET if f"{group}._target_" in named]
-    choices = {**hydra.runtime.choices, **{group: getattr(run_config, group)["_target_"] for group in own}}
-    run_dir.create(run_config, choices, named)
+    run_dir.create(run_config, name_choices(hydra.runtime.choices, run_config, overrides), named_keys(overrides))
     return run_dir.load_config()
 
 

@@ -63,6 +63,15 @@ def test_an_earlier_export_is_replaced_only_if_asked_for(command, place):
     assert (place / "notes" / "README.md").read_text().startswith("# baseline")
 
 
+def test_nothing_is_written_beside_a_folder_that_is_there(command, place, tmp_path):
+    """As to=/tmp: only root may write into its parent."""
+    (tmp_path / "there").mkdir()
+    before = tmp_path.stat().st_mtime_ns
+    done = command("export", "run=run", "format=safetensors", f"to={tmp_path / 'there'}", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert tmp_path.stat().st_mtime_ns == before and len(list((tmp_path / "there").iterdir())) == 4
+
+
 def test_a_file_that_differs_is_not_kept(command, place, monkeypatch):
     before = sorted(place.rglob("*"))
     monkeypatch.setattr("src.exports.check.TOLERANCE", -1.0)

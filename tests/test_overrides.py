@@ -15,7 +15,21 @@ def test_keys_may_be_added_to_open_nodes_alone():
     assert allow_new_keys("optimizer=adam") == "optimizer=adam"
 
 
-@pytest.mark.parametrize("path", ["outputs/a_run-1.5", "outputs/a b", "outputs/größe", "outputs/x=1,y", "it's", "a[b]"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "outputs/a_run-1.5",
+        "outputs/a b",
+        "outputs/größe",
+        "outputs/x=1,y",
+        "it's",
+        "a[b]",
+        r"a\b",
+        r"it\'s",
+        "end\\",
+        "null",
+    ],
+)
 def test_a_quoted_override_survives_shell_and_hydra(path):
     printed = subprocess.run(f"printf %s {shell_override('run', path)}", shell=True, capture_output=True, text=True)
     assert OverridesParser.create().parse_override(printed.stdout).value() == path

@@ -37,6 +37,13 @@ def test_a_run_given_twice_and_a_copy_of_its_folder_count_once(command, recorded
     assert (float(row["mean"]), row["n"], row["runs"]) == (pytest.approx(0.45), "2", "0_run 1_run again")
 
 
+def test_a_metric_that_was_not_measured_is_answered_by_one_that_was(command, recorded, tmp_path):
+    recorded("data.validation=none", test=0.4)
+    done = command("report", "runs=runs", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "metric=metrics.val.top1 is in no result.json of these 1 runs; try metric=metrics.test.top1." in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -100,7 +100,8 @@ def judge(difference: Difference, p: float | None, direction: str, margin: float
 def compare_images(pairs: Sequence[tuple[RunRecord, RunRecord]], metric: str) -> ImageTest | None:
     """McNemar's test on the saved logits of the images whose accuracy `metric` is.
 
-    None for another metric, and where a run has no logits or others than those of its partner's images.
+    None for another metric, and where a run has no logits or others than those of its partner's images: equal labels do
+    not make equal validation images, for folds may hold as many of each class.
     """
     if metric not in LOGITS_OF:
         return None
@@ -109,7 +110,7 @@ def compare_images(pairs: Sequence[tuple[RunRecord, RunRecord]], metric: str) ->
     counts = []
     for pair in pairs:
         files = [LOGITS_OF[metric](record.run_dir) for record in pair]
-        if not all(file.exists() for file in files):
+        if not all(file.exists() for file in files) or (".val." in metric and not _share_split(*pair)):
             return None
         first, second = map(load_predictions, files)
         if not first.labels.equal(second.labels) or first.classes != second.classes:
@@ -120,3 +121,9 @@ def compare_images(pairs: Sequence[tuple[RunRecord, RunRecord]], metric: str) ->
         return None
     told_apart = sum(p < ALPHA for p in adjust_holm([mcnemar(*count) for count in counts]))
     return ImageTest(*map(fmean, zip(*counts, strict=True)), told_apart, len(counts))
+
+
+def _share_split(first: RunRecord, second: RunRecord) -> bool:
+    """Whether both have the same images in the same parts; False where a run does not say."""
+    fingerprints = {record.result.get("data", {}).get("fingerprint") for record in (first, second)}
+    return len(fingerprints) == 1 and None not in fingerprints

@@ -50,9 +50,11 @@ class SettingRow:
 
     @property
     def rung(self) -> str:
-        """Where successive halving stopped the runs, as "rung 1, epoch 2"; empty if any run was not stopped."""
-        stopped = all(record.status == Status.PAUSED for record in self.records)
-        return f"rung {len(self.records[0].result['rungs'])}, epoch {self.epochs:g}" if stopped else ""
+        """Where the runs were stopped, as "rung 1, epoch 2" by successive halving; empty if any was not stopped."""
+        if any(record.status != Status.PAUSED for record in self.records):
+            return ""
+        epoch, first = f"epoch {self.epochs:g}", self.records[0]
+        return f"rung {len(first.result['rungs'])}, {epoch}" if first.is_searched else epoch
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Comparison:
     @property
     def unfinished(self) -> list[RunRecord]:
         """The runs that are not completed, without those that a search stopped on purpose."""
-        return [record for record in self.records if record.status not in (Status.COMPLETED, Status.PAUSED)]
+        return [record for record in self.records if not record.has_ended_well]
 
 
 def compare(records: Sequence[RunRecord], metric: str = METRIC, direction: str = "maximize") -> Comparison:
@@ -129,10 +131,10 @@ def differing(records: Sequence[RunRecord]) -> tuple[str, ...]:
     return tuple(columns)
 
 
-def choose_direction(metric: str, direction: str | None) -> str:
-    """`direction`, or by the metric's name where that is None. Raises UserError for another one."""
+def choose_direction(metric: str, direction: str | None, setting: str = "direction") -> str:
+    """`direction`, or by the metric's name where that is None. Raises UserError, which names `setting`, for another."""
     if direction is not None:
-        require_choice("direction", direction, DIRECTIONS)
+        require_choice(setting, direction, DIRECTIONS)
         return direction
     return "minimize" if metric.rpartition(".")[2] in LOWER_IS_BETTER else "maximize"
 

@@ -55,7 +55,8 @@ def choose_pairs(groups: Sequence[Group], first: str | None, others: Sequence[st
     for side, names in (("a", [first] if first is not None else []), ("b", others)):
         for name in names:
             require_choice(side, name, list(named))
-    require(first is not None or not others, "b is compared with a; name a too")
+    null = f"; null as {shell_override('a', 'null')}" if "null" in named else ""  # a=null is what is not given
+    require(first is not None or not others, f"b is compared with a; name a too{null}")
     if first is None:
         pairs = list(combinations(groups, 2))
     else:

@@ -48,7 +48,7 @@ def load_best_run(comparison: Comparison) -> BestRun | None:
     """The best run of the best setting; None where no run was evaluated on the test set."""
     best_of = max if comparison.direction == "maximize" else min
     for row in comparison.rows:
-        measured = [record for record in row.records if record.metric(comparison.metric) is not None]
+        measured = [record for record in row.records if record.has_measured(comparison.metric)]
         measured = [record for record in measured if record.run_dir.test_logits_file.exists()]
         if measured:
             best = best_of(measured, key=lambda record: record.metric(comparison.metric))

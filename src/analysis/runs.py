@@ -8,7 +8,7 @@ from typing import Any
 
 from src.checksums import verify_checksum
 from src.config import RunConfig
-from src.errors import UserError, require
+from src.errors import UserError, explain_os_error, require
 from src.loggers.history_csv import read_history
 from src.loggers.logger import Row
 from src.result import Status
@@ -20,7 +20,6 @@ REPLICATES = ("seed", "data.fold")  # these repeat a setting; they are no settin
 @dataclass(frozen=True)
 class RunRecord:
     run_dir: RunDir
-    config: RunConfig
     settings: dict[str, Any]  # by dotted name
     result: dict[str, Any]  # the content of result.json
     history: list[Row]
@@ -49,6 +48,25 @@ class RunRecord:
         value = _flatten(self.result).get(name)
         return value if isinstance(value, int | float) else None
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether successive halving decided how far it was trained; pause_at pauses a single run, too."""
+        return bool(self.result.get("rungs") and self.result.get("swept"))
+
+    @property
+    def planned_epochs(self) -> float | None:
+        """Of the whole run; None where trainer.max_minutes has not settled them yet."""
+        return self.result.get("planned_epochs") or self.settings["trainer.epochs"]
+
+    @property
+    def has_ended_well(self) -> bool:
+        """Completed, or paused on purpose."""
+        return self.status in (Status.COMPLETED, Status.PAUSED)
+
+    def has_measured(self, name: str) -> bool:
+        """Whether `metric` is the run's result: one that failed or still runs has counted seconds and epochs, too."""
+        return self.has_ended_well and self.metric(name) is not None
+
 
 Rows = Mapping[str, Sequence[RunRecord]]  # the runs of each setting, by its name in a report
 
@@ -67,13 +85,13 @@ def collect(paths: Iterable[str | Path]) -> list[RunRecord]:
 
 
 def read_record(run_dir: RunDir) -> RunRecord:
-    """The run as its folder tells it; where a file is damaged, an unreadable record without settings, with a reason."""
+    """The run as its folder tells it; where a file cannot be read, an unreadable record without settings."""
     try:
         config, result = run_dir.load_config(), run_dir.load_result()
         history = read_history(run_dir.history_file) if run_dir.history_file.exists() else []
         if run_dir.per_class_file.exists():
             verify_checksum(run_dir.per_class_file)  # people read it, no command does
-    except UserError as error:
+    except (UserError, OSError) as error:
         return unreadable(run_dir, error)
     status, reason = Status(result.get("status", Status.WAITING)), result.get("reason") or ""
     if status == Status.RUNNING and not run_dir.is_locked():
@@ -81,12 +99,13 @@ def read_record(run_dir: RunDir) -> RunRecord:
     last = history[-1] if history else {}  # newer than result.json while a run trains and after it was killed
     epochs = max(result.get("epochs", 0), last.get("epoch", 0))
     seconds = max(result.get("seconds", 0.0), last.get("seconds") or 0.0)
-    return RunRecord(run_dir, config, flatten(config), result, history, status, reason, epochs, seconds)
+    return RunRecord(run_dir, flatten(config), result, history, status, reason, epochs, seconds)
 
 
-def unreadable(run_dir: RunDir, error: UserError) -> RunRecord:
-    """The record of a run of which a file is damaged."""
-    return RunRecord(run_dir, RunConfig(), {}, {}, [], Status.UNREADABLE, str(error), 0, 0.0)
+def unreadable(run_dir: RunDir, error: UserError | OSError) -> RunRecord:
+    """The record of a run of which a file is damaged or missing."""
+    reason = explain_os_error(error) if isinstance(error, OSError) else str(error)
+    return RunRecord(run_dir, {}, {}, [], Status.UNREADABLE, reason, 0, 0.0)
 
 
 def device_of(record: RunRecord) -> str:
@@ -94,11 +113,14 @@ def device_of(record: RunRecord) -> str:
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:
-    """{"data.batch_size": 128, ...}: every setting that decides what a run computes; lists are values."""
+    """{"data.batch_size": 128, ...}: every setting that decides what a run computes; lists are values.
+
+    A whole number is an int, whatever was typed: 0 and 0.0 are one setting, though not one text.
+    """
     unused = {"logger"} if config.data.augment else {"logger", "augmentation"}
     flat = _flatten({key: value for key, value in asdict(config).items() if key not in unused})
     del flat["data.workers"]  # only the time depends on it
-    return flat
+    return {name: _whole(value) for name, value in flat.items()}
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
@@ -108,7 +130,7 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str
 
 def drop_repeats(records: Iterable[RunRecord], *metrics: str) -> list[RunRecord]:
     """Of the runs that have measured all `metrics`, one per setting, seed and fold: the completed, else the longest."""
-    measured = [record for record in records if None not in map(record.metric, metrics)]
+    measured = [record for record in records if all(map(record.has_measured, metrics))]
     groups = group_records(measured, lambda record: sorted(record.settings.items()))
     return [max(group, key=lambda record: (record.status == Status.COMPLETED, record.epochs)) for group in groups]
 
@@ -127,6 +149,13 @@ def _flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{key}"
         flat |= _flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
     return flat
+
+
+def _whole(value: Any) -> Any:
+    """0 of 0.0; the same in lists."""
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _natural_order(folder: Path) -> list[int | str]:

@@ -78,7 +78,7 @@ def _draw_rows(ax: Axes, rows: Sequence[SettingRow], places: Sequence[float], me
         kinds = ["best" if row is rows[0] else "stopped earlier" if row.rung else "trained to the end" for row in rows]
         chosen = [(x, row) for x, row, kind in zip(places, rows, kinds, strict=True) if kind == label]
         for x, row in chosen:
-            values = [factor * value for run in row.records if (value := run.metric(metric)) is not None]
+            values = [factor * run.metric(metric) for run in row.records if run.has_measured(metric)]
             ax.plot([x, x], [min(values), max(values)], color=style["color"], linewidth=1.2)
         if chosen:
             means = [factor * row.spread.mean for _, row in chosen]

@@ -14,6 +14,7 @@ from src.analysis.stats import Spread, compute_spread
 from src.analysis.sweep_table import EVENTS_SUFFIX, sweep_blocks
 
 FOLDER = "settings"  # in the folder of a sweep
+MAX_NAME = 120  # characters of the name of a curve
 CURVES = {  # tag of the mean -> column of history.csv; the tags of a run's own curves, so that one chart holds both
     "accuracy/val": "val_top1",
     "accuracy/train": "train_top1",
@@ -48,11 +49,10 @@ def write_setting_curves(comparison: Comparison, folder: Path) -> None:
         with SummaryWriter(str(folder / FOLDER), filename_suffix=EVENTS_SUFFIX) as writer:
             writer.add_text("sweep", to_markdown(sweep_blocks(comparison)))
             writer.add_figure("settings", show_picture(rows, comparison.metric).figure)
-    for row in comparison.rows:
+    for row, name in zip(comparison.rows, curve_names(comparison), strict=True):
         runs = [record for record in drop_repeats(row.records) if record.history]
         if not comparison.columns or not runs:
             continue
-        name = re.sub(r"[^\w.+=\[\], -]+", "-", describe(row))[:120]
         with SummaryWriter(str(folder / FOLDER / name), filename_suffix=EVENTS_SUFFIX) as writer:
             writer.add_custom_scalars(LAYOUT)
             for tag, column in CURVES.items():
@@ -61,6 +61,16 @@ def write_setting_curves(comparison: Comparison, folder: Path) -> None:
                     if spread.low is not None and tag in INTERVALS:
                         for end, value in zip(INTERVALS[tag], (spread.low, spread.high), strict=True):
                             writer.add_scalar(end, value, epoch)
+
+
+def curve_names(comparison: Comparison) -> list[str]:
+    """The name of each row as a folder; where it was shortened, or is that of another row, it ends in a number."""
+    names: list[str] = []
+    for number, row in enumerate(comparison.rows, 1):
+        name = re.sub(r"[^\w.+=\[\], -]+", "-", describe(row))
+        is_own = len(name) <= MAX_NAME and name not in names
+        names.append(name if is_own else f"{name[: MAX_NAME - 5]} {number}")
+    return names
 
 
 def mean_curve(runs: Sequence[RunRecord], column: str) -> list[Spread]:

@@ -104,12 +104,12 @@ def _numbers(row: SettingRow, metric: str, repeated: bool) -> list[str]:
 def _notes(records: Sequence[RunRecord], halved: bool, by_validation: bool) -> list[str]:
     """Sentences that a reader of the table needs."""
     notes = []
-    if halved:
-        searched = [record for record in records if record.result.get("rungs")]
-        trained = sum(min(record.epochs, record.settings["trainer.epochs"]) for record in searched)
-        full = sum(record.settings["trainer.epochs"] for record in searched)
+    searched = [record for record in records if record.is_searched and record.planned_epochs]
+    if halved and searched:
+        trained = sum(min(record.epochs, record.planned_epochs) for record in searched)
+        full = sum(record.planned_epochs for record in searched)
         seconds = sum(record.seconds for record in searched)
-        estimate = sum(record.seconds / record.epochs * record.settings["trainer.epochs"] for record in searched)
+        estimate = sum(record.seconds / record.epochs * record.planned_epochs for record in searched)
         notes.append(
             f"The search trained {trained:,g} epochs, {trained / full:.0%} of the {full:,g} that training all "
             f"{len(searched)} runs to their last epoch takes, in {duration(seconds)} instead of about "

@@ -26,10 +26,10 @@ def choose_winner(comparison: Comparison) -> Winner | None:
     others = [row for row in others if row.rung == best.rung]
     text = f"best: {describe(best)}, {name_metric(metric)} {format_metric(metric, best.spread.mean)}"
     if not others:
-        return Winner(best, f"{text}. The search stopped all others earlier.", False)
+        return Winner(best, f"{text}. All others were stopped earlier.", False)
     p_values = [p_value(best, other, metric) for other in others]
     if None in p_values:
-        why = f"one run each does not show how much {name_metric(metric)} varies between seeds"
+        why = f"a single run does not show how much {name_metric(metric)} varies between seeds"
         return Winner(best, f"{text}. Its lead may be noise, for {why}: {ADVICE}.", False)
     adjusted = adjust_holm(p_values)
     close = sum(p > 1 - CONFIDENCE for p in adjusted)
@@ -46,7 +46,7 @@ def p_value(first: SettingRow, second: SettingRow, metric: str) -> float | None:
     """The two-sided p-value of no difference; None where nothing tells how large the noise is.
 
     Several runs each: Student's t of pairs where both have the same seeds and folds, else Welch's; equal differences of
-    all pairs tell nothing: 1. One run each: the test for the difference of two proportions (Dietterich 1998,
+    all pairs tell nothing: 1. A single run of either: the test for the difference of two proportions (Dietterich 1998,
     "Approximate statistical tests for comparing supervised classification learning algorithms"). It knows the chance of
     the held-out images alone, not that of the seed, and takes the images of the two for different ones, which makes it
     cautious.
@@ -69,8 +69,10 @@ def p_value(first: SettingRow, second: SettingRow, metric: str) -> float | None:
 
 def _sample(first: SettingRow, second: SettingRow, metric: str) -> str:
     """What the p-value is of."""
-    runs = min(first.spread.n, second.spread.n)
-    return f"{runs} runs each" if runs > 1 else f"one run each, {_num_images(first, metric):,} images"
+    one, other = first.spread.n, second.spread.n
+    each = "one run each" if one == 1 else f"{one} runs each"
+    runs = each if one == other else f"{one} and {other} runs"
+    return runs if min(one, other) > 1 else f"{runs}, {_num_images(first, metric):,} images"
 
 
 def _num_images(row: SettingRow, metric: str) -> int | None:

@@ -34,6 +34,8 @@ def judge(claim: Claim, runs: Rows) -> Finding:
     difference = paired_difference(claim, runs)
     if difference is None or difference.margin is None:
         return Finding(claim, difference, "not enough runs", "the rows share fewer than two seeds")
+    if difference.margin == 0:
+        return Finding(claim, difference, "not enough runs", "all seeds differ equally, so their spread is unknown")
     sign = -1 if claim.expected == "negative" else 1
     low, high = sorted((sign * difference.low, sign * difference.high))
     improving = [name for name, weight in claim.weights.items() if sign * weight > 0 and is_rising(runs[name])]
@@ -55,6 +57,8 @@ def judge_overfitting(runs: Rows) -> Finding:
     gap = measure_gap(runs.get("deep", ()))
     if gap is None or gap.margin is None:
         return Finding(OVERFITTING, gap, "not enough runs", "fewer than two runs of deep")
+    if gap.margin == 0:
+        return Finding(OVERFITTING, gap, "not enough runs", "all runs have an equal gap, so its spread is unknown")
     verdict = _first(
         (gap.low > GAP, "supported", "training images minus validation: more than ten points"),
         (gap.high > GAP, "not enough runs", "the interval reaches beyond ten points"),

@@ -81,7 +81,15 @@ class Queue(Protocol):
         """Why a job may have ended without a result, or where to look."""
 
 
-class SlurmQueue:
+class SubmititQueue:
+    """What the queues of submitit have in common: their jobs print to files in the folder `logs`."""
+
+    def problem(self, number: str) -> str:
+        """The folder with the job's output."""
+        return f"what job {number} has printed is in {self.logs}"
+
+
+class SlurmQueue(SubmititQueue):
     """SLURM, by submitit; `settings` are those of submitit's SlurmExecutor.update_parameters.
 
     Raises UserError where this machine has no SLURM, and for settings that submitit does not know.
@@ -115,10 +123,6 @@ class SlurmQueue:
             raise UserError(f"SLURM refuses the jobs: {first_line(error).rstrip('.')}.") from error
         return [job.job_id for job in submitted]
 
-    def problem(self, number: str) -> str:
-        """The folder with the job's output."""
-        return f"what job {number} has printed is in {self.logs}"
-
     def unfinished(self, ids: Sequence[str]) -> set[str]:
         """By squeue, which needs no accounting; all of them while the controller does not answer."""
         rows = self._list_jobs()
@@ -145,7 +149,7 @@ class SlurmQueue:
 ENDED = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 
 
-class LocalQueue:
+class LocalQueue(SubmititQueue):
     """This machine, by submitit: each job is watched by a process of its own, whose number is the job's id."""
 
     poll_seconds, outlives_command = 0.5, False
@@ -167,10 +171,6 @@ class LocalQueue:
     def unfinished(self, ids: Sequence[str]) -> set[str]:
         """Those whose process lives."""
         return {number for number in ids if self._lives(number)}
-
-    def problem(self, number: str) -> str:
-        """The folder with the job's output."""
-        return f"what job {number} has printed is in {self.logs}"
 
     def _lives(self, number: str) -> bool:
         if number in self.jobs:
@@ -226,16 +226,14 @@ def write_ids(folder: Path, ids: Mapping[str, str]) -> None:
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
     """Within it the environment has these variables."""
-    before = {name: os.environ.get(name) for name in variables}
+    before = {name: os.environ[name] for name in variables if name in os.environ}
     os.environ.update(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in variables:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def submitit_of() -> Any:

@@ -57,7 +57,7 @@ def _flatten(params: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}={value}"
+            yield f"{prefix}{key}={'null' if value is None else value}"
 
 
 def _matches(glob: Glob, name: str) -> bool:

@@ -1,15 +1,22 @@
 """One run of a sweep: where it lies, how it is started, what is said if it ends without a result."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, read_write
+
 from src.analysis.runs import REPLICATES, RunRecord, read_record
+from src.choices import config_folders
 from src.overrides import allow_new_keys, key_of, quote_override
 from src.result import Status
-from src.run_dir import RunDir
+from src.run_dir import RunDir, relative
 from src.screen import say_error
 
 
@@ -43,14 +50,17 @@ class Job:
         overrides += [quote_override("hydra.sweep.subdir", path.name), "trust=true"]
         return [*overrides, *([f"pause_at={pause_at}"] if pause_at else [])]
 
-    def train_command(self) -> str:
-        """What a shell takes to train the job's setting, without the seeds and folds by which the sweep repeats it."""
+    def train_command(self, options: Sequence[str] = ()) -> str:
+        """What a shell takes to train the job's setting, without the seeds and folds by which the sweep repeats it.
+
+        `options` are those of the sweep that its settings need, too.
+        """
         left_out = {key_of(key) for key in self.swept} & set(REPLICATES)
         if "data.fold" in left_out:
             left_out |= {"data.validation", "data.folds"}
         kept = [text for text in self.overrides if key_of(text) not in left_out]
         plain = [text.removeprefix("++") if allow_new_keys(text.lstrip("+")) == text else text for text in kept]
-        return f"python -m src.train {shlex.join(plain)}"
+        return f"python -m src.train {shlex.join([*options, *plain])}"
 
     def trained_share(self, result: Mapping[str, Any]) -> float:
         """How much of the run this content of its result.json says is trained, in [0, 1]."""
@@ -60,7 +70,27 @@ class Job:
 
 def folder_of(overrides: Sequence[str]) -> Path:
     """The folder that `Job.resume_overrides` name."""
-    return Path(overrides[0].partition("=")[2].strip("'"))
+    return Path(OverridesParser.create().parse_override(overrides[0]).value())
+
+
+def without_sweeper(config: DictConfig) -> DictConfig:
+    """The config of a sweep for its launcher, without the settings that were typed for the sweeper.
+
+    A job is resumed without the experiment that may have chosen the sweeper, and another sweeper does not know them.
+    """
+    own = deepcopy(config)
+    with read_write(own.hydra):
+        typed = own.hydra.overrides.hydra
+        own.hydra.overrides.hydra = [text for text in typed if not re.match(r"hydra[./]sweeper\b", key_of(text))]
+    return own
+
+
+def options_of_run(config: DictConfig) -> list[str]:
+    """What one run needs of the sweep's command: the folder of own configs, and one run where an experiment is many."""
+    folders = [relative(folder) for folder in config_folders()[1:]]
+    typed = map(key_of, config.hydra.overrides.hydra)  # --multirun is there as hydra.mode
+    many = config.hydra.mode == RunMode.MULTIRUN and "hydra.mode" not in typed
+    return [*(f"--config-dir={folder}" for folder in folders), *(["hydra.mode=RUN"] if many else [])]
 
 
 def tell_problem(path: Path, problem: str) -> None:

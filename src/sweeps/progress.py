@@ -130,7 +130,8 @@ class SweepProgress:
 
     def status(self, job: Job) -> Status:
         """Waiting until the job's result file changes, whatever an earlier start has left in it."""
-        return Status.WAITING if self.now[job] == self.before[job] else Status(self.now[job]["status"])
+        now = {} if self.now[job] == self.before[job] else self.now[job]
+        return Status(now.get("status", Status.WAITING))  # a folder that somebody removed has no result
 
     def has_ended(self, job: Job) -> bool:
         return self.status(job) in ENDS or is_finished(self.now[job], self.pause_at)

@@ -14,19 +14,19 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from src.analysis.compare import DIRECTIONS, Comparison, compare
+from src.analysis.compare import Comparison, choose_direction, compare
 from src.analysis.runs import differences, flatten
 from src.analysis.setting_curves import write_setting_curves
 from src.analysis.sweep_table import sweep_text, write_sweep
 from src.analysis.winner import choose_winner
 from src.config import RunConfig
-from src.errors import UserError, require, require_choice
-from src.overrides import exact_command, key_of, named_keys, shell_override
+from src.errors import UserError, require
+from src.overrides import exact_command, key_of, name_choices, named_keys, shell_override
 from src.parsing import parse_config
 from src.result import Status, is_finished
 from src.run_dir import RunDir, find_run, relative
 from src.screen import DOUBTFUL, GOOD, say
-from src.sweeps.job import Job
+from src.sweeps.job import Job, options_of_run, without_sweeper
 from src.sweeps.progress import SweepProgress
 
 CheckedJob = tuple[Job, RunConfig, Mapping[str, Any]]  # with its settings and choices
@@ -42,10 +42,9 @@ class Sweep:
         task_function: TaskFunction,
         config: DictConfig,
         metric: str,
-        direction: str,
+        direction: str | None,
         max_batch_size: int | None = None,
     ) -> None:
-        require_choice("hydra.sweeper.direction", direction, DIRECTIONS)
         require(
             isinstance(metric, str) and bool(METRIC_NAME.fullmatch(metric)),
             f"hydra.sweeper.metric={metric} is not measured: write metrics.<train, val or test>.<loss, top1, top5, "
@@ -56,13 +55,14 @@ class Sweep:
             f"hydra.sweeper.max_batch_size={max_batch_size} must be at least 1, or null for all jobs at once",
         )
         self.loader, self.config = hydra_context.config_loader, config
-        self.metric, self.direction, self.max_batch_size = metric, direction, max_batch_size
+        self.metric, self.max_batch_size = metric, max_batch_size
+        self.direction = choose_direction(metric, direction, "hydra.sweeper.direction")
         self.folder = relative(Path(config.hydra.sweep.dir).absolute())
         self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
+            hydra_context=hydra_context, task_function=task_function, config=without_sweeper(config)
         )
         self.jobs: list[Job] = []
-        self.progress = SweepProgress(metric, direction, one_by_one=isinstance(self.launcher, BasicLauncher))
+        self.progress = SweepProgress(metric, self.direction, one_by_one=isinstance(self.launcher, BasicLauncher))
 
     def prepare(
         self,
@@ -99,13 +99,14 @@ class Sweep:
         prepared = []
         for number, overrides in enumerate(settings, first):
             composed = self.loader.load_sweep_config(self.config, list(overrides))
-            choices = composed.hydra.runtime.choices
+            choices = composed.hydra.runtime.choices  # `_parse` takes hydra out of it
             require(not composed.hydra.job.chdir, "hydra.job.chdir=true is not supported; leave it out")
             config = self._parse(composed, overrides)
             check(config)
             run_dir = RunDir(self.folder / folder_name(number, overrides, swept))
             require_same(run_dir, config)
-            prepared.append((Job(run_dir, tuple(overrides), tuple(swept), config.trainer.epochs), config, choices))
+            job = Job(run_dir, tuple(overrides), tuple(swept), config.trainer.epochs)
+            prepared.append((job, config, name_choices(choices, config, overrides)))
         return prepared
 
     def launch(self, jobs: Sequence[Job], pause_at: int | None = None, later: int = 0) -> None:
@@ -170,7 +171,7 @@ class Sweep:
             return
         (best,) = (job for job in jobs if job.run_dir == winner.row.records[0].run_dir)
         say(f"\n{textwrap.fill(winner.text, 80, break_on_hyphens=False)}", GOOD if winner.is_clear else DOUBTFUL)
-        say(f"\nto train it:\n  {best.train_command()}")
+        say(f"\nto train it:\n  {best.train_command(options_of_run(self.config))}")
 
     def _tell_how_to_continue(self) -> None:
         typed = [text for text in shlex.split(exact_command()) if not text.startswith("hydra.sweep.dir=")]

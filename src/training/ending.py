@@ -33,7 +33,7 @@ def record_status(run_dir: RunDir, config: RunConfig, command: str) -> Iterator[
         yield
     except Exception as error:
         explained = explain_failure(error, config)
-        reason = str(explained or f"{type(error).__name__}: {error}")
+        reason = " ".join(str(explained or f"{type(error).__name__}: {error}").split())  # one line: a cell of tables
         _record_end(run_dir, Status.FAILED, reason)
         if explained is None or not isinstance(error.__cause__, UserError | OSError | None):
             with suppress(OSError), run_dir.log_file.open("a") as file:

@@ -81,6 +81,18 @@ def test_groups_without_common_seeds_are_compared_as_independent(recorded):
     assert (answer.difference.paired, answer.verdict) == (False, HELPS)
 
 
+def test_mcnemar_takes_no_other_fold_for_the_same_images(recorded):
+    labels, classes = torch.zeros(20, dtype=torch.int64), Classes(("a", "b"), (), ())
+    first, same, other = (
+        recorded(f"model.width={width}", val=0.5, data={"fingerprint": of})
+        for width, of in ((1, "x"), (2, "x"), (3, "y"))
+    )
+    for record in (first, same, other):
+        save_predictions(record.run_dir.val_logits_file, Predictions(torch.rand(20, 2), labels, classes))
+    assert compare_images([(first, same)], "metrics.val.top1") is not None
+    assert compare_images([(first, other)], "metrics.val.top1") is None
+
+
 def test_mcnemar_counts_the_images_that_one_run_alone_gets_right(three):
     pairs = three[0][2].pairs[:2]
     labels, classes = torch.zeros(20, dtype=torch.int64), Classes(("a", "b"), (), ())

@@ -13,6 +13,15 @@ from src.analysis.runs import drop_repeats
 RUNG = {"metrics": None}
 
 
+def test_whole_numbers_are_equal_however_they_were_typed(recorded):
+    records = [
+        recorded(f"model.dropout={dropout}", f"optimizer.betas=[{beta},0.9]", f"seed={seed}", val=0.4)
+        for seed, (dropout, beta) in enumerate((("0", "0"), ("0.0", "0.0")))
+    ]
+    comparison = compare(records)
+    assert comparison.columns == () and comparison.rows[0].spread.n == 2
+
+
 def test_seeds_and_folds_share_one_row(recorded):
     records = [recorded(f"model.dropout={p}", f"seed={s}", val=p / 2 + s / 100) for p in (0, 0.5) for s in (0, 1, 2)]
     comparison = compare(records)
@@ -86,11 +95,23 @@ def test_failed_runs_come_last_with_their_status(recorded):
     assert [record.status for record in comparison.unfinished] == ["killed", "failed"]
 
 
-def test_runs_that_a_search_stopped_come_after_those_it_completed(recorded):
+def test_what_a_run_counted_before_it_failed_is_no_result(recorded):
     records = [
-        recorded("optimizer.lr=0.1", status="paused", val=0.9, history=[0.1], rungs={"1": RUNG}),
-        recorded("optimizer.lr=0.2", status="paused", val=0.8, history=[0.1, 0.2], rungs={"1": RUNG, "2": RUNG}),
-        recorded("optimizer.lr=0.3", val=0.1, history=[0.1] * 5, rungs={"1": RUNG, "2": RUNG}),
+        recorded("optimizer.lr=0.1", "seed=0", val=0.4, best_val_top1=0.4, seconds=60.0),
+        recorded("optimizer.lr=0.1", "seed=1", status="running", best_val_top1=0.9, seconds=1.0),
+        recorded("optimizer.lr=0.2", status="failed", best_val_top1=0.9, seconds=1.0),
+    ]
+    for how in (("best_val_top1", "maximize"), ("seconds", "minimize")):
+        best, failed = compare(records, *how).rows
+        assert (best.settings["optimizer.lr"], best.spread.n, failed.spread) == (0.1, 1, None)
+
+
+def test_runs_that_a_search_stopped_come_after_those_it_completed(recorded):
+    first, second = ({"rungs": dict.fromkeys(rungs, RUNG), "swept": ["optimizer.lr"]} for rungs in ("1", "12"))
+    records = [
+        recorded("optimizer.lr=0.1", status="paused", val=0.9, history=[0.1], **first),
+        recorded("optimizer.lr=0.2", status="paused", val=0.8, history=[0.1, 0.2], **second),
+        recorded("optimizer.lr=0.3", val=0.1, history=[0.1] * 5, **second),
     ]
     comparison = compare(records)
     assert [row.rung for row in comparison.rows] == ["", "rung 2, epoch 2", "rung 1, epoch 1"]

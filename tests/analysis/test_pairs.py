@@ -1,4 +1,7 @@
+import shlex
+
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.analysis.compare import differing
 from src.analysis.pairs import Group, choose_pairs, group_by, pair_runs
@@ -90,6 +93,16 @@ def test_which_groups_are_compared():
 def test_groups_that_cannot_be_compared(first, others, sentence):
     with pytest.raises(UserError, match=sentence):
         choose_pairs([Group(name, ()) for name in ("adam", "sgd")], first, others)
+
+
+def test_null_is_a_value_where_it_is_quoted():
+    groups = [Group(name, ()) for name in ("null", "0.1")]
+    with pytest.raises(UserError) as error:
+        choose_pairs(groups, None, ["0.1"])
+    (_, _, typed) = str(error.value).removesuffix(".").partition("null as ")
+    override = OverridesParser.create().parse_override(*shlex.split(typed))
+    assert (override.key_or_group, override.value()) == ("a", "null")
+    assert names(choose_pairs(groups, override.value(), ["0.1"])) == [("null", "0.1")]
 
 
 def test_more_than_twenty_comparisons_need_a_baseline():

@@ -39,7 +39,7 @@ def test_choices_and_overridden_settings_come_from_the_result(recorded):
     record = recorded("optimizer=sgd", "optimizer.lr=0.2", overridden=["optimizer.lr"])
     assert (record.choices["optimizer"], record.choices["augmentation"]) == ("sgd", "off")
     assert record.result["overridden"] == ["optimizer.lr"]
-    assert (record.config.optimizer["lr"], record.settings["optimizer.lr"]) == (0.2, 0.2)
+    assert record.settings["optimizer.lr"] == 0.2
 
 
 def test_what_is_not_used_makes_no_difference(config_of):
@@ -82,7 +82,7 @@ def test_control_of_a_run_is_no_setting(config_of):
 
 
 def test_collect_finds_runs_below_and_counts_none_twice(recorded, tmp_path):
-    config = recorded().config
+    config = recorded().run_dir.load_config()
     runs = tmp_path / "runs"
     for seed in range(1, 11):
         RunDir(runs / f"{seed}_run").create(replace(config, seed=seed), {}, [])
@@ -110,6 +110,13 @@ def test_a_damaged_result_is_named(recorded):
     run_dir.result_file.write_text('{"status": ')
     record = read_record(RunDir(run_dir.path))
     assert (record.status, record.settings) == ("unreadable", {}) and "result.json is damaged" in record.reason
+
+
+def test_a_run_that_lacks_its_settings_is_unreadable_and_the_others_are_read(recorded, tmp_path):
+    recorded("seed=0").run_dir.config_file.unlink()
+    recorded("seed=1")
+    lost, found = collect([tmp_path / "runs"])
+    assert (lost.status, found.status) == ("unreadable", "completed") and "config.yaml does not exist" in lost.reason
 
 
 def test_a_table_of_classes_that_differs_from_its_checksum_makes_the_run_unreadable(recorded):

@@ -2,7 +2,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.analysis.compare import compare
-from src.analysis.setting_curves import mean_curve, write_setting_curves
+from src.analysis.setting_curves import curve_names, mean_curve, write_setting_curves
 from src.analysis.stats import compute_spread
 
 
@@ -38,6 +38,15 @@ def test_each_setting_is_a_run_with_mean_and_interval(comparison, tmp_path):
     single, tags = curve(tmp_path / "settings" / "optimizer=sgd", "accuracy/val")
     assert single == pytest.approx({1: 0.2}) and "interval/val_accuracy_low" not in tags
     assert len(list((tmp_path / "settings" / "optimizer=adam").iterdir())) == 1
+
+
+def test_settings_of_long_or_like_names_have_curves_of_their_own(recorded):
+    blocks = ",".join(["[32]"] * 40)
+    long = [recorded(f"model.blocks=[{blocks},[{last}]]", val=last / 100, history=[0.1]) for last in (9, 8)]
+    names = curve_names(compare(long))
+    assert len(set(names)) == 2 and max(map(len, names)) <= 120 and names[0].endswith(" 1")
+    like = [recorded(f"init.run=base{sign}x", val=0.1, history=[0.1]) for sign in ("/", "?")]
+    assert len(set(curve_names(compare(like)))) == 2
 
 
 def test_one_setting_needs_no_curves_of_its_own(recorded, tmp_path):

@@ -71,6 +71,13 @@ def test_differences_without_spread_are_not_certain(measure):
     assert measure([0.5], [0.75]).p is None
 
 
+def test_differences_that_rounding_alone_tells_apart_are_equal():
+    difference = paired_difference([0.40, 0.30, 0.20], [0.41, 0.31, 0.21])
+    assert difference.p is None and difference.spread.std == difference.spread.margin == 0
+    assert unpaired_difference([0.1 + 0.2, 0.3], [0.4, 0.4]).p is None
+    assert compute_spread([1e-9, 2e-9, 2e-6]).std > 0  # small, but measured
+
+
 def test_holms_correction():
     """The example of statsmodels' multipletests; Holm's own table has the same factors n, n - 1, ..., 1."""
     assert adjust_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])

@@ -7,6 +7,7 @@ from src.analysis.document import to_markdown
 from src.analysis.sweep_table import sweep_blocks, sweep_csv, sweep_text, write_sweep
 
 RUNGS = {"1": {"metrics": None}}
+SEARCHED = {"rungs": RUNGS, "swept": ["optimizer.lr"]}
 
 
 def unwrapped(text):
@@ -87,21 +88,23 @@ def test_images_that_the_base_has_seen_are_marked(recorded):
 
 def test_halving_states_its_cost(recorded):
     records = [
-        recorded(
-            "optimizer.lr=0.1",
-            "trainer.epochs=4",
-            status="paused",
-            val=0.1,
-            history=[0.1],
-            rungs=RUNGS,
-        ),
-        recorded("optimizer.lr=0.2", "trainer.epochs=4", val=0.2, history=[0.1] * 4, rungs=RUNGS),
+        recorded("optimizer.lr=0.1", "trainer.epochs=4", status="paused", val=0.1, history=[0.1], **SEARCHED),
+        recorded("optimizer.lr=0.2", "trainer.epochs=4", val=0.2, history=[0.1] * 4, **SEARCHED),
         recorded("optimizer.lr=0.3", "trainer.epochs=4", val=0.2, history=[0.1] * 4),  # no part of the search
     ]
     text = sweep_text(compare(records))
     assert "trained 5 epochs, 62% of the 8 that training all 2 runs to their last epoch takes" in unwrapped(text)
     assert "in 2 min 00 s instead of about 5 min 00 s" in unwrapped(text)
     assert "rung 1, epoch 1" in text
+
+
+def test_a_run_that_was_paused_by_hand_is_no_search(recorded):
+    records = [
+        recorded("trainer.epochs=null", "trainer.max_minutes=60", status="paused", val=0.1, history=[0.1], rungs=RUNGS),
+        recorded("trainer.epochs=20", status="paused", val=0.2, history=[0.1], rungs=RUNGS),
+    ]
+    text = sweep_text(compare(records))
+    assert text.count("epoch 1") == 2 and "rung" not in text and "The search trained" not in text
 
 
 def test_a_spread_has_columns_only_where_a_setting_is_repeated(recorded):

@@ -26,6 +26,15 @@ def test_a_large_lead_is_more_than_noise(recorded):
     assert not choose_winner(compare(candidates(recorded, 0.40, 0.46, count=250))).is_clear
 
 
+def test_how_many_runs_each_of_the_two_has_is_said(recorded):
+    data = {"validation_images": 2500}
+    records = [
+        recorded(f"model.dropout={p}", f"seed={s}", val=0.4 + p / 10, data=data)
+        for p, s in ((0, 0), (0.1, 0), (0.1, 1))
+    ]
+    assert "(2 and 1 runs, 2,500 images, p = " in choose_winner(compare(records)).text
+
+
 def test_many_candidates_raise_the_bar(recorded):
     """p is 0.039 for one pair (z = 2.06), and after Holm nine times that."""
     assert choose_winner(compare(candidates(recorded, 0.4287, 0.40))).is_clear
@@ -52,14 +61,14 @@ def test_of_a_loss_one_run_says_nothing(recorded):
     assert winner is None  # nothing was measured
     records = [recorded(f"model.dropout={n / 10}", val=0.1, best_epoch=n + 1) for n in (0, 1)]
     winner = choose_winner(compare(records, "best_epoch"))
-    assert not winner.is_clear and "may be noise, for one run each does not show" in winner.text
+    assert not winner.is_clear and "may be noise, for a single run does not show" in winner.text
 
 
 def test_those_that_a_search_stopped_are_no_rivals(recorded):
     stopped = {"status": "paused", "rungs": {"1": {"metrics": None}}}
     last, *others = candidates(recorded, 0.4), *candidates(recorded, 0.9, 0.39, **stopped)
     winner = choose_winner(compare([*last, *others[1:]]))
-    assert winner.row.records[0] == last[0] and winner.text.endswith("The search stopped all others earlier.")
+    assert winner.row.records[0] == last[0] and winner.text.endswith("All others were stopped earlier.")
 
 
 @pytest.mark.parametrize("tops", [(0.4,), (0.4, None)])

@@ -51,6 +51,7 @@ def test_only_seeds_that_all_rows_have_count(runs):
         (DROPOUT, "dropout", [0.40, 0.401, 0.399], "not supported"),  # no difference
         (DROPOUT, "dropout", [0.35, 0.45, 0.41], "not enough runs"),  # wider than a point each way
         (DROPOUT, "dropout", [0.50], "not enough runs"),
+        (DROPOUT, "dropout", [0.50, 0.50, 0.50], "not enough runs"),  # nothing shows how much seeds differ
         (DEPTH, "deeper", [0.40, 0.401, 0.399], "supported"),
         (DEPTH, "deeper", [0.30, 0.31, 0.30], "supported"),
         (DEPTH, "deeper", [0.50, 0.51, 0.50], "not supported"),
@@ -92,10 +93,12 @@ def test_a_repeated_run_is_one_pair(recorded, runs):
 
 
 def test_overfitting_is_a_gap_of_ten_points(recorded):
-    near = [recorded(f"seed={seed}", train=0.35, val=0.3, history=FLAT) for seed in range(2)]
+    near = [recorded(f"seed={seed}", train=0.35 + seed / 1000, val=0.3, history=FLAT) for seed in range(2)]
     assert judge_overfitting({"deep": near}).verdict == "not supported"
     assert judge_overfitting({"deep": near[:1]}).verdict == "not enough runs"
     assert judge_overfitting({"deep": [near[0], near[0]]}).verdict == "not enough runs"
+    equal = [recorded(f"seed={seed}", train=0.5, val=0.3, history=FLAT) for seed in range(2)]
+    assert judge_overfitting({"deep": equal}).verdict == "not enough runs"
     assert judge_overfitting({}).verdict == "not enough runs"
 
 

@@ -13,11 +13,11 @@ FLAT = [0.1, 0.2, 0.3, 0.3, 0.3]
 
 
 def study(recorded, rows=("deep", "deep_dropout"), seeds=2, **numbers):
-    numbers = {"history": FLAT, "train": 0.9, "val": 0.3, **numbers}
+    numbers = {"history": FLAT, "val": 0.3, **numbers}
     return [
-        recorded(f"experiment=course2021/{name}", "trainer.epochs=5", f"seed={seed}",
-                 test=0.3 + place / 10 + seed / 1000, commands=[f"python -m src.train --multirun seed={seed}"],
-                 **numbers)
+        recorded(f"experiment=course2021/{name}", "trainer.epochs=5", f"seed={seed}", train=0.9 + seed / 100_000,
+                 test=0.3 + place / 10 + seed * (1 + place / 100) / 1000,
+                 commands=[f"python -m src.train --multirun seed={seed}"], **numbers)
         for place, name in enumerate(rows) for seed in range(seeds)
     ]  # fmt: skip
 

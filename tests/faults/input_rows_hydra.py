@@ -156,7 +156,7 @@ SWEEPS = [
     ("-m seed=0,1 hydra.sweeper.metric=[a]", r"hydra\.sweeper\.metric"),
     ("-m seed=0,1 hydra.sweeper.metric=3", r"hydra\.sweeper\.metric"),
     ("-m seed=0,1 hydra.sweeper.direction=up", r"hydra\.sweeper\.direction=up"),
-    ("-m seed=0,1 hydra.sweeper.direction=null", r"hydra\.sweeper\.direction"),
+    ("-m seed=0,1 hydra.sweeper.direction=[maximize]", r"hydra\.sweeper\.direction"),
     ("-m seed=0,1 hydra.sweeper.max_batch_size=0", r"hydra\.sweeper\.max_batch_size=0"),
     ("-m seed=0,1 hydra.sweeper.max_batch_size=abc", r"hydra\.sweeper\.max_batch_size"),
     ("-m seed=0,1 hydra.sweeper.max_batch_size=1.5", r"hydra\.sweeper\.max_batch_size"),

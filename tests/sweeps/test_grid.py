@@ -31,6 +31,11 @@ def test_params_are_values_too_and_the_command_line_has_the_last_word():
     assert jobs("seed=7", seed="0,1", model="deep,single") == [("seed=7", "model=deep"), ("seed=7", "model=single")]
 
 
+def test_null_in_params_is_null():
+    (override,) = parse_overrides(OverridesParser.create(), {"trainer.max_minutes": None}, [])
+    assert override.value() is None
+
+
 @pytest.mark.parametrize("params", [{"optimizer.lr": "0.1,0.2"}, {"optimizer": {"lr": "0.1,0.2"}}])
 def test_params_may_be_nested_and_may_add_keys(params):
     assert jobs(**params) == [("++optimizer.lr=0.1",), ("++optimizer.lr=0.2",)]

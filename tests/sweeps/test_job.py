@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from src.overrides import quote_override
 from src.run_dir import RunDir
 from src.sweeps.job import Job, folder_of, tell_problem
 
@@ -21,7 +20,12 @@ def test_a_job_is_started_by_resuming_its_folder():
     overrides = job().resume_overrides(pause_at=2)
     assert folder_of(overrides) == Path("sweep/2_seed-1")
     assert overrides[1:] == ["hydra.sweep.dir=sweep", "hydra.sweep.subdir=2_seed-1", "trust=true", "pause_at=2"]
-    assert folder_of([quote_override("resume", Path("a b/c"))]) == Path("a b/c")
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", r"back\slash", r"both\'s", "2026"])
+def test_the_folder_of_a_job_may_have_any_name(name):
+    overrides = Job(RunDir(Path(name) / "0_seed-1")).resume_overrides(pause_at=None)
+    assert folder_of(overrides) == Path(name) / "0_seed-1"
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -83,6 +84,14 @@ def test_a_rung_ends_a_job_and_what_an_earlier_start_left_does_not(jobs, clock, 
         "job 2 of 4 paused: val top1 10.00 %, 9 s",
         "  3/4 done, 6 s left, best 10.00 % (job 2)",
     ]
+
+
+def test_a_job_whose_folder_was_removed_waits(jobs, clock):
+    progress = SweepProgress(METRIC, "maximize", one_by_one=False)
+    with progress.launching(jobs, [], later=0, pause_at=None):
+        shutil.rmtree(jobs[1].run_dir.path)
+        progress.refresh(tell=True)
+        assert progress.standing() == "0/4 done"
 
 
 def test_the_pace_of_earlier_launches_counts(jobs, clock):

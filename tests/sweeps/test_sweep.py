@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,13 +13,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra._internal.hydra import Hydra
 from omegaconf import OmegaConf
 
 from src import train
 from src.loggers.history_csv import HistoryCsvLogger
-from src.sweeps.sweep import folder_name
+from src.sweeps.sweep import Sweep, folder_name
 from tests.conftest import mostly_slow
-from tests.quick import QUICK, quick_commands
+from tests.quick import FIND_MODE, QUICK, quick_commands
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -191,6 +193,16 @@ def test_each_job_resumes_its_folder(command, tmp_path, launched):
     assert statuses(tmp_path / "my sweep") == ["waiting", "waiting"]
 
 
+@pytest.mark.parametrize("sweeper", ["grid", "random_search"])
+def test_of_a_loss_less_is_better_unless_it_is_said_otherwise(command, tmp_path, launched, monkeypatch, sweeper):
+    sweeps = []
+    monkeypatch.setattr(Sweep, "launch", lambda sweep, *_, **__: sweeps.append(sweep))
+    arguments = ("model.width=1,2", f"hydra/sweeper={sweeper}", "hydra.sweeper.metric=metrics.val.loss")
+    sweep(command, tmp_path, *arguments, "hydra.sweep.dir=a")
+    sweep(command, tmp_path, *arguments, "hydra.sweeper.direction=maximize", "hydra.sweep.dir=b")
+    assert [each.direction for each in sweeps] == ["minimize", "maximize"]
+
+
 @pytest.mark.slow
 def test_jobs_are_launched_in_batches_on_request(command, tmp_path, launched):
     sweep(command, tmp_path, "seed=0,1,2", "hydra.sweeper.max_batch_size=2")
@@ -201,6 +213,32 @@ def test_experiments_of_a_folder_are_swept(command, tmp_path, launched):
     command("train", "--multirun", *QUICK, "experiment=glob(course2021/*two*)", "hydra.sweep.dir=mine", cwd=tmp_path)
     (result,) = results(tmp_path / "mine").values()
     assert result["choices"]["experiment"] == "course2021/deep_two_dense"
+
+
+def test_an_experiment_that_is_a_sweep_takes_settings_of_its_sweeper_and_names_a_command_for_one_run(
+    command, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Hydra, "get_mode", FIND_MODE)
+    (tmp_path / "my_conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "my_conf" / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults: [override /hydra/sweeper: random_search]\n"
+        "hydra: {mode: MULTIRUN, sweeper: {params: {model.dropout: '0,0.5'}}}\n"
+    )
+    typed = ("--config-dir", "my_conf", *QUICK, "experiment=mine", "trainer.epochs=1")
+    done = command("train", *typed, "hydra.sweeper.n_candidates=2", "hydra.sweep.dir=mine", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert statuses(tmp_path / "mine") == ["completed", "completed"]
+    python, option, module, *again = shlex.split(done.stdout.partition("to train it:\n")[2].splitlines()[0])
+    assert (python, option, module) == ("python", "-m", "src.train")
+    assert command("train", *again, "hydra.run.dir=one", cwd=tmp_path).returncode == 0
+    assert json.loads((tmp_path / "one" / "result.json").read_text())["status"] == "completed"
+
+
+def test_jobs_are_named_by_an_own_target(command, tmp_path, launched):
+    own = ("optimizer._target_=torch.optim.Rprop", "optimizer.lr=0.1")
+    sweep(command, tmp_path, *own, "seed=0,1", "hydra.sweep.dir=mine")
+    chosen = [each["choices"]["optimizer"] for each in results(tmp_path / "mine").values()]
+    assert chosen == ["torch.optim.Rprop", "torch.optim.Rprop"]
 
 
 @pytest.mark.slow

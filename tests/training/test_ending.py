@@ -100,6 +100,16 @@ def test_a_run_that_continues_forgets_its_earlier_end(tiny, tmp_path, monkeypatc
     assert [result[key] for key in ("metrics", "evaluated", "evaluated_epoch", "stopped_by")] == [None] * 4
 
 
+def test_the_reason_of_a_failure_is_one_line(tiny, tmp_path, monkeypatch):
+    def fail(_trainer):
+        raise ValueError("sizes differ:\n  3\n  4")
+
+    monkeypatch.setattr(Trainer, "train_epoch", fail)
+    with pytest.raises(ValueError, match="sizes differ"):
+        train_in(tmp_path / "run", tiny())
+    assert RunDir(tmp_path / "run").load_result()["reason"] == "ValueError: sizes differ: 3 4"
+
+
 def test_a_second_ctrl_c_leaves_an_interrupted_run(as_in_a_terminal, tiny, tmp_path, monkeypatch):
     def twice(self):
         os.kill(os.getpid(), signal.SIGINT)

@@ -32,17 +32,24 @@ from src.sweeps.workers import ProcessPool
 from src.torchrun import is_launched
 
 
-class Grid(Sweeper):
-    """Runs every combination of values; see conf/hydra/sweeper/grid.yaml."""
+class Jobs(Sweeper):
+    """What the sweepers have in common: `work` trains the jobs that they name."""
 
-    def __init__(self, params: dict[str, str] | None, max_batch_size: int | None, metric: str, direction: str) -> None:
-        _require_params(params)
+    def __init__(
+        self, params: dict[str, str] | None, max_batch_size: int | None, metric: str, direction: str | None
+    ) -> None:
+        is_known = params is None or isinstance(params, Mapping)
+        require(is_known, f"hydra.sweeper.params={params} must be settings with their values")
         self.params, self.max_batch_size = params, max_batch_size
         self.metric, self.direction = metric, direction
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         self.work = Sweep(hydra_context, task_function, config, self.metric, self.direction, self.max_batch_size)
+
+
+class Grid(Jobs):
+    """Runs every combination of values; see conf/hydra/sweeper/grid.yaml."""
 
     def sweep(self, arguments: list[str]) -> None:
         overrides = parse_overrides(self.parser, self.params, arguments)
@@ -52,7 +59,7 @@ class Grid(Sweeper):
             self.work.launch(jobs)
 
 
-class RandomSearch(Sweeper):
+class RandomSearch(Jobs):
     """Draws candidates and runs each with every seed and fold; see conf/hydra/sweeper/random_search.yaml."""
 
     def __init__(
@@ -61,13 +68,13 @@ class RandomSearch(Sweeper):
         seed: int,
         folds: int | None,
         metric: str,
-        direction: str,
+        direction: str | None,
         rungs: Sequence[int],
         eta: int,
         params: dict[str, str] | None,
         max_batch_size: int | None = None,
     ) -> None:
-        _require_params(params)
+        super().__init__(params, max_batch_size, metric, direction)
         _require_whole("n_candidates", n_candidates, 1)
         _require_whole("seed", seed, 0)
         _require_whole("eta", eta, 2)
@@ -75,14 +82,8 @@ class RandomSearch(Sweeper):
             _require_whole("folds", folds, 2)
         whole = isinstance(rungs, Sequence) and all(type(epoch) is int for epoch in rungs)
         require(whole, f"hydra.sweeper.rungs={rungs} must be a list of epochs, as [2,5]")
-        self.n_candidates, self.seed = n_candidates, seed
-        self.metric, self.direction, self.max_batch_size = metric, direction, max_batch_size
-        self.rungs, self.eta = list(rungs), eta
+        self.n_candidates, self.seed, self.rungs, self.eta = n_candidates, seed, list(rungs), eta
         self.params = {**(params or {}), **(_fold_params(folds) if folds else {})}
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
-        self.work = Sweep(hydra_context, task_function, config, self.metric, self.direction, self.max_batch_size)
 
     def parse(self, arguments: list[str]) -> None:
         """Splits the overrides into those that are searched, repeated for each candidate, and fixed."""
@@ -141,7 +142,7 @@ class OptunaSearch(RandomSearch):
             require_own_folder(self.work.folder, [])
         example = draw_candidates(self.searched, 1, self.seed)[0]  # its mistakes show before anything is written
         self.work.check(self.settings_of(example)[:1], self.keys, self.check_rungs, first=-1)
-        search = Search(self.work.folder, self.searched, self.seed, self.metric, self.direction, self.eta)
+        search = Search(self.work.folder, self.searched, self.seed, self.metric, self.work.direction, self.eta)
         known = [run for _, candidate in search.candidates for run in self.settings_of(candidate)]
         require_own_folder(self.work.folder, [folder_name(n, run, self.keys) for n, run in enumerate(known)], JOURNAL)
         self.announce(self.n_candidates, len(self.repetitions))
@@ -151,13 +152,6 @@ class OptunaSearch(RandomSearch):
             return self.work.create(checked, self.keys)
 
         launch_search(self.work, search, jobs_of, self.n_candidates, self.candidates_at_once, self.rungs)
-
-
-def _require_params(params: object) -> None:
-    require(
-        params is None or isinstance(params, Mapping),
-        f"hydra.sweeper.params={params} must be settings with their values",
-    )
 
 
 def _require_whole(name: str, value: int, least: int, node: str = "sweeper") -> None:
@@ -171,28 +165,32 @@ def _fold_params(folds: int) -> dict[str, str]:
     return {"data.validation": "fold", "data.folds": str(folds), "data.fold": ",".join(map(str, range(folds)))}
 
 
-def _require_no_torchrun() -> None:
-    """Raises UserError under torchrun: each job would take itself for one of its processes."""
-    require(not is_launched(), "hydra/launcher does not work under torchrun; use trainer.gpus=... instead")
+class Processes(Launcher):
+    """What the launchers have in common: each job is a process of its own, and its folder holds all that it needs."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Raises UserError under torchrun, whose processes the jobs would take themselves for."""
+        require(not is_launched(), "hydra/launcher does not work under torchrun; use trainer.gpus=... instead")
+        self.folder = Path(config.hydra.sweep.dir).absolute()
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Raises UserError where this machine cannot run the jobs."""
 
 
-class Subprocesses(Launcher):
+class Subprocesses(Processes):
     """Runs several jobs at once, each in a process of its own: hydra/launcher=joblib."""
 
     def __init__(self, n_jobs: int) -> None:
         _require_whole("n_jobs", n_jobs, 1, "launcher")
         self.n_jobs = n_jobs
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """A job's folder holds all that it needs. Raises UserError under torchrun, of which all jobs would be ranks."""
-        _require_no_torchrun()
-
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         ProcessPool(self.n_jobs).run(job_overrides)
         return []
 
 
-class Slurm(Launcher):
+class Slurm(Processes):
     """Runs the jobs as an array of SLURM; see conf/hydra/launcher/slurm.yaml."""
 
     def __init__(self, max_num_timeout: int, array_parallelism: int, **settings: Any) -> None:
@@ -200,10 +198,8 @@ class Slurm(Launcher):
         self.max_num_timeout = max_num_timeout
         self.settings = {**settings, "array_parallelism": array_parallelism}
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def prepare(self) -> None:
         """Raises UserError without SLURM, and for unknown settings."""
-        _require_no_torchrun()
-        self.folder = Path(config.hydra.sweep.dir).absolute()
         self.queue = SlurmQueue(self.folder, self.settings, self.max_num_timeout)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -211,17 +207,15 @@ class Slurm(Launcher):
         return []
 
 
-class SubmititLocal(Launcher):
+class SubmititLocal(Processes):
     """Runs the jobs on this machine as SLURM would; see conf/hydra/launcher/submitit_local.yaml."""
 
     def __init__(self, n_jobs: int, **settings: Any) -> None:
         _require_whole("n_jobs", n_jobs, 1, "launcher")
         self.n_jobs, self.settings = n_jobs, settings
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        _require_no_torchrun()
+    def prepare(self) -> None:
         submitit_of()
-        self.folder = Path(config.hydra.sweep.dir).absolute()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         queue = LocalQueue(self.folder, max(1, num_cpus() // self.n_jobs), self.settings)
@@ -229,7 +223,7 @@ class SubmititLocal(Launcher):
         return []
 
 
-class Ray(Launcher):
+class Ray(Processes):
     """Runs the jobs as tasks of Ray; see conf/hydra/launcher/ray.yaml."""
 
     def __init__(self, address: str | None, num_cpus: float, num_gpus: float) -> None:
@@ -240,10 +234,8 @@ class Ray(Launcher):
         )
         self.address, self.num_cpus, self.num_gpus = address, num_cpus, num_gpus
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        _require_no_torchrun()
+    def prepare(self) -> None:
         import_ray()
-        self.folder = Path(config.hydra.sweep.dir).absolute()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         with closing(RayQueue(self.address, self.num_cpus, self.num_gpus)) as queue:

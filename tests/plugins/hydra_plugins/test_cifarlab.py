@@ -13,6 +13,7 @@ from hydra_plugins.cifarlab import Grid, RandomSearch, Subprocesses
 
 from src.errors import UserError
 from src.loggers.history_csv import read_history
+from src.sweeps.optuna_search import Search
 from tests.conftest import mostly_slow
 from tests.quick import FIND_MODE, QUICK, quick_commands
 
@@ -167,6 +168,20 @@ def test_values_may_stand_in_an_experiment(command, tmp_path, monkeypatch, batch
         "0_optimizer.lr-0.1",
         "1_optimizer.lr-0.2",
     }
+
+
+def test_optuna_minimizes_a_loss(command, tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    directions = []
+
+    def end(_search, _folder, _space, _seed, _metric, direction, _eta):
+        directions.append(direction)
+        raise UserError("no further.")
+
+    monkeypatch.setattr(Search, "__init__", end)
+    own = ("hydra/sweeper=optuna", "model.width=1,2", "hydra.sweeper.metric=metrics.val.loss")
+    done = command("train", "--multirun", *QUICK, *own, cwd=tmp_path)
+    assert done.stderr == "error: no further.\n" and directions == ["minimize"]
 
 
 SETTINGS = {
