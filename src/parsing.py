@@ -6,7 +6,7 @@ Importing this module does not import torch, so that `--help` and `--cfg job` an
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.config import TYPED_NODES, DataConfig, RunConfig
 from src.errors import require
+from src.nodes import leaves
 from src.overrides import key_of
 from src.replaced_choices import replace_choices
 from src.targets import check_target
@@ -52,20 +53,11 @@ def separate_lr_of(optimizer: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
     own = {key: value for key, value in optimizer.items() if key != "lr_of"}
     given = optimizer.get("lr_of") or {}
     require(isinstance(given, Mapping), f"optimizer.lr_of={given} must name parts: optimizer.lr_of.features=0.01")
-    lr_of = dict(_flatten(given))
+    lr_of = dict(leaves(given))
     for part, lr in lr_of.items():
         is_number = isinstance(lr, int | float) and not isinstance(lr, bool)
         require(is_number and lr >= 0, f"optimizer.lr_of.{part}={lr} must be a learning rate, a number of 0 or more")
     return own, lr_of
-
-
-def _flatten(node: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """("features.0", 0.01) of {"features": {"0": 0.01}}."""
-    if not isinstance(node, Mapping):
-        yield name, node
-        return
-    for key, value in node.items():
-        yield from _flatten(value, f"{name}.{key}".lstrip("."))
 
 
 def _drop_settings_of_choice(node: DictConfig, name: str, overrides: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ Importing this module does not import torch.
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import isclass
 from types import UnionType
@@ -18,22 +18,6 @@ from src.errors import UserError
 
 CPU_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")  # PyTorch's RuntimeErrors
 DIRECTIVES = ("_target_", "_partial_")  # keys of a node that are Hydra's, not the target's
-
-
-def find_targets(node: Any) -> Iterator[str]:
-    """Every `_target_` in `node`, however deep."""
-    return (str(inner["_target_"]) for inner in mappings_in(node) if "_target_" in inner)
-
-
-def mappings_in(node: Any) -> Iterator[Mapping[str, Any]]:
-    """`node` and every mapping in it, however deep."""
-    if isinstance(node, Mapping):
-        yield node
-        for value in node.values():
-            yield from mappings_in(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from mappings_in(value)
 
 
 def check_target(node: Mapping[str, Any], name: str, num_positional: int = 0) -> None:

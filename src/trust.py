@@ -15,10 +15,10 @@ from typing import Any
 from src.choices import CONFIG_DIR, config_folders
 from src.config import RunConfig
 from src.errors import require
+from src.nodes import find_targets, mappings_in
 from src.overrides import key_of
 from src.parsing import check_nodes, nodes_of
 from src.run_dir import RunDir
-from src.targets import find_targets, mappings_in
 
 # Names below these are looked up without trust. Hydra 1.4 is going to ask for such a list in `instantiate`.
 TRUSTED = (

@@ -11,6 +11,7 @@ from src.config import RunConfig
 from src.errors import UserError, explain_os_error, require
 from src.loggers.history_csv import read_history
 from src.loggers.logger import Row
+from src.nodes import leaves
 from src.result import Status
 from src.run_dir import RunDir
 
@@ -41,11 +42,11 @@ class RunRecord:
     @property
     def metrics(self) -> dict[str, int | float | None]:
         """All that the run measured, by dotted names as for `metric`."""
-        return {f"metrics.{name}": value for name, value in _flatten(self.result.get("metrics") or {}).items()}
+        return {f"metrics.{name}": value for name, value in leaves(self.result.get("metrics") or {})}
 
     def metric(self, name: str) -> float | None:
         """A number of result.json by its dotted name, as metrics.val.top1; None where it was not measured."""
-        value = _flatten(self.result).get(name)
+        value = dict(leaves(self.result)).get(name)
         return value if isinstance(value, int | float) else None
 
     @property
@@ -118,7 +119,7 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     A whole number is an int, whatever was typed: 0 and 0.0 are one setting, though not one text.
     """
     unused = {"logger"} if config.data.augment else {"logger", "augmentation"}
-    flat = _flatten({key: value for key, value in asdict(config).items() if key not in unused})
+    flat = dict(leaves({key: value for key, value in asdict(config).items() if key not in unused}))
     del flat["data.workers"]  # only the time depends on it
     return {name: _whole(value) for name, value in flat.items()}
 
@@ -141,14 +142,6 @@ def group_records(records: Iterable[RunRecord], key: Callable[[RunRecord], Any])
     for record in records:
         groups.setdefault(repr(key(record)), []).append(record)
     return list(groups.values())
-
-
-def _flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        name = f"{prefix}{key}"
-        flat |= _flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat
 
 
 def _whole(value: Any) -> Any:

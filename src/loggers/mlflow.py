@@ -18,6 +18,7 @@ from src.errors import UserError, first_line
 from src.loggers.logger import Logger, Row, RunStart
 from src.loggers.tracker import Outage, epoch_numbers, final_numbers, load_id, require_package, save_id, sweep_of
 from src.metrics import Metrics
+from src.nodes import leaves
 from src.result import Status
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class MlflowLogger(Logger):
             save_id(run, "mlflow", self.run_id)
             self.client.update_run(self.run_id, status="RUNNING")
             if not self.client.get_run(self.run_id).data.params:
-                self._log_settings(flatten(asdict(run.config)))
+                self._log_settings(dict(leaves(asdict(run.config))))
             self.logged = max((point.step for point in self.client.get_metric_history(self.run_id, "lr")), default=0)
         except MlflowException as error:
             reason = shorten(first_line(error), 120, placeholder=" ...")
@@ -129,13 +130,3 @@ def create_run(client: "MlflowClient", name: str, run: RunStart) -> str:
     experiment, sweep = client.get_experiment_by_name(name), sweep_of(run.run_dir)
     tags = run.run_dir.load_result().get("choices", {}) | ({"sweep": sweep} if sweep else {})
     return client.create_run(experiment.experiment_id, tags=tags, run_name=run.run_dir.path.name).info.run_id
-
-
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"trainer": {"epochs": 2}} -> {"trainer.epochs": 2}."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= (
-            flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) and value else {f"{prefix}{name}": value}
-        )
-    return flat

@@ -1,7 +1,7 @@
 """The jobs of a plain multirun: every combination of comma-separated values."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any
 
@@ -10,6 +10,7 @@ from hydra.core.override_parser.types import Glob, Override
 
 from src.choices import CONFIG_DIR, choices
 from src.errors import require
+from src.nodes import leaves
 from src.overrides import allow_new_keys
 
 
@@ -17,7 +18,8 @@ def parse_overrides(
     parser: OverridesParser, params: Mapping[str, Any] | None, arguments: Sequence[str]
 ) -> list[Override]:
     """The overrides of hydra.sweeper.params, then those of the command line, which has the last word on each key."""
-    texts = [allow_new_keys(text) for text in _flatten(params or {})]
+    given = leaves(params or {})  # {"optimizer.lr": "0.1,0.2"} is the same as {"optimizer": {"lr": "0.1,0.2"}}
+    texts = [allow_new_keys(f"{name}={'null' if value is None else value}") for name, value in given]
     parsed = parser.parse_overrides([*texts, *arguments])
     return list({override.key_or_group: override for override in parsed}.values())
 
@@ -49,15 +51,6 @@ def list_values(override: Override) -> list[str]:
         values = list(override.sweep_string_iterator())
     require(bool(values), f"{text} has no values, so the sweep has no jobs")
     return [f"{key}={value}" for value in values]
-
-
-def _flatten(params: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """ "optimizer.lr=0.1,0.2" of {"optimizer.lr": "0.1,0.2"} and of {"optimizer": {"lr": "0.1,0.2"}}."""
-    for key, value in params.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}={'null' if value is None else value}"
 
 
 def _matches(glob: Glob, name: str) -> bool:

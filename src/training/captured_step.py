@@ -9,7 +9,7 @@ from torch import Tensor
 
 from src.config import RunConfig
 from src.errors import UserError, first_line
-from src.targets import find_targets
+from src.nodes import find_targets
 from src.training.device import Placement
 
 Step = Callable[..., tuple[Tensor, ...]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -47,23 +48,23 @@ class EvaluatedRun:
     temperature: float | None = None  # that the run fitted on its validation images
     own_top1: float | None = None  # in its result.json, of the same checkpoint
 
-    @property
+    @cached_property
     def metrics(self) -> Metrics:
         return measure(self.outputs.logits, self.outputs.labels, self.outputs.classes)
 
-    @property
+    @cached_property
     def tta_flip(self) -> Metrics | None:
         flipped = self.outputs.flipped
         return None if flipped is None else measure(flipped, self.outputs.labels, self.outputs.classes)
 
-    @property
+    @cached_property
     def calibrated(self) -> Metrics | None:
         """The metrics of logits / temperature."""
         if self.temperature is None:
             return None
         return measure(self.outputs.logits / self.temperature, self.outputs.labels, self.outputs.classes)
 
-    @property
+    @cached_property
     def reliability(self) -> Reliability:
         return measure_reliability(self.outputs.logits, self.outputs.labels)
 

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from src.errors import UserError
-from src.loggers.mlflow import MlflowLogger, flatten
+from src.loggers.mlflow import MlflowLogger
 from src.loggers.tracker import Outage
 from src.metrics import Metrics
 from src.plots import save
@@ -135,9 +135,3 @@ def test_a_server_that_is_away_at_the_start_is_one_sentence(started, place, monk
         UserError, match=r"cannot use the server of MLFLOW_TRACKING_URI \(.*unset it to log to outputs/"
     ):
         start(started())
-
-
-def test_settings_are_flattened():
-    assert flatten({"seed": 0, "trainer": {"epochs": 2, "init": {"run": None}}, "loss": {}, "blocks": [[1], [2]]}) == {
-        "seed": 0, "trainer.epochs": 2, "trainer.init.run": None, "loss": {}, "blocks": [[1], [2]],
-    }  # fmt: skip
