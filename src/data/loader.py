@@ -186,17 +186,18 @@ class PerImageLoader:
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
 
-@dataclass(frozen=True)
 class TransformedBatches(Dataset[Batch]):
     """Item (epoch, batch) is that batch of the plan, each image transformed: a function of seed, epoch and batch."""
 
-    data: LabeledImages
-    plan: BatchPlan
-    transform: Callable[[Tensor], Tensor]
+    def __init__(self, data: LabeledImages, plan: BatchPlan, transform: Callable[[Tensor], Tensor]) -> None:
+        self.data, self.plan, self.transform = data, plan, transform
+        self.epoch, self.indices = -1, ()  # of the latest epoch: drawing them takes time
 
     def __getitem__(self, place: tuple[int, int]) -> Batch:
         epoch, batch = place
-        data = self.data[self.plan.indices(epoch)[batch]]
+        if epoch != self.epoch:
+            self.epoch, self.indices = epoch, self.plan.indices(epoch)
+        data = self.data[self.indices[batch]]
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(derive_seed(self.plan.seed, epoch, batch, TRANSFORM))
             images = torch.stack([self.transform(image) for image in data.images])

@@ -62,12 +62,11 @@ class Evaluation:
 
 def evaluate_at_pause(trainer: "Trainer") -> Evaluation:
     """Evaluates the checkpoint so far on the validation images alone: a search decides by it which runs continue."""
-    name, content = load_eval_weights(trainer)
-    metrics = {}
+    evaluated, metrics = load_eval_weights(trainer), {}
     if trainer.validation:
         logits, labels = _logits(trainer, trainer.validation.images), trainer.validation.labels.cpu()
         metrics["val"] = measure(logits, labels, trainer.splits.classes)
-    return _evaluation(name, content, metrics, {}, {}, None)
+    return Evaluation(*evaluated, metrics, tta_flip={}, logits={}, calibration=None)
 
 
 def evaluate_run(trainer: "Trainer") -> Evaluation:
@@ -76,7 +75,7 @@ def evaluate_run(trainer: "Trainer") -> Evaluation:
     Raises UserError for a loss that is not finite.
     """
     splits, config = trainer.splits, trainer.config
-    name, content = load_eval_weights(trainer)
+    evaluated = load_eval_weights(trainer)
     parts = {"train": splits.train, "val": splits.validation, "test": splits.test}
     parts = {part: data for part, data in parts.items() if data is not None}
     logits = {part: _logits(trainer, data.images) for part, data in parts.items()}
@@ -96,20 +95,23 @@ def evaluate_run(trainer: "Trainer") -> Evaluation:
         calibrated = measure(logits["test"] / temperature, splits.test.labels, splits.classes)
         calibration = Calibration(temperature, calibrated)
     del logits["train"]
-    return _evaluation(name, content, metrics, tta_flip, logits, calibration)
+    return Evaluation(*evaluated, metrics, tta_flip, logits, calibration)
 
 
-def load_eval_weights(trainer: "Trainer") -> tuple[str, dict[str, Any]]:
-    """Loads the best checkpoint's weights, or the last's where none was chosen; its name and content."""
-    ranks, content = trainer.ranks, {}
-    chosen = trainer.config.data.holds_out and trainer.run_dir.checkpoint("best").exists()
-    name, used = "best" if chosen else "last", ("model", "epoch", "step", "batch")
-    if ranks.is_leader:
+def load_eval_weights(trainer: "Trainer") -> tuple[str, int, int, bool]:
+    """Loads the best checkpoint's weights, or the last's where none was chosen.
+
+    Returns the first fields of `Evaluation`: the checkpoint's name, its epoch and step, whether it ends that epoch.
+    """
+    read = None
+    if trainer.ranks.is_leader:
+        chosen = trainer.config.data.holds_out and trainer.run_dir.checkpoint("best").exists()
+        name = "best" if chosen else "last"
         saved = load_checkpoint(trainer.run_dir.checkpoint(name))
-        content = {key: saved[key] for key in used}
-    name, content = ranks.share((name, content))
-    trainer.classifier.load_trained_state(content["model"])
-    return name, content
+        read = saved["model"], (name, saved["epoch"], saved["step"], saved["batch"] == 0)
+    weights, evaluated = trainer.ranks.share(read)
+    trainer.classifier.load_trained_state(weights)
+    return evaluated
 
 
 def num_evaluated(splits: Splits, tta_flip: bool) -> int:
@@ -153,18 +155,6 @@ def describe_calibration(temperature: float, calibrated: Metrics, metrics: Metri
         f"with temperature {temperature:.3f}, fitted on the validation images: test loss {metrics.loss:.4f} -> "
         f"{calibrated.loss:.4f},\nexpected calibration error (ECE) {percent(metrics.ece)} -> {percent(calibrated.ece)}"
     )
-
-
-def _evaluation(
-    name: str,
-    content: dict[str, Any],
-    metrics: dict[str, Metrics],
-    tta_flip: dict[str, Metrics],
-    logits: dict[str, Tensor],
-    calibration: Calibration | None,
-) -> Evaluation:
-    is_epoch_end = content["batch"] == 0
-    return Evaluation(name, content["epoch"], content["step"], is_epoch_end, metrics, tta_flip, logits, calibration)
 
 
 def _logits(trainer: "Trainer", images: Tensor | ImageRows, mirrored: bool = False) -> Tensor:

@@ -4,7 +4,7 @@ A schedule is a list of [share of the run, pixels]: [[0.15, 20], [0.5, 24]] trai
 the run, at 24 until its half, then at full size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -31,11 +31,15 @@ def step_cost(size: int) -> float:
     return size**1.4
 
 
+def mean_cost(schedule: Schedule, image_size: int, cost: Callable[[int], float], until: float = 1.0) -> float:
+    """The mean of `cost` over the run, of images of so many pixels; steps after the share `until` cost nothing."""
+    total = start = 0.0
+    for end, size in [*schedule, (1.0, image_size)]:
+        total += max(0.0, min(until, end) - start) * cost(size)
+        start = end
+    return total
+
+
 def cost_until(done: float, schedule: Schedule, image_size: int) -> float:
     """The share of the run's time that its first part `done` takes; both lie in [0, 1]."""
-    before = total = start = 0.0
-    for end, size in [*schedule, (1.0, image_size)]:
-        total += (end - start) * step_cost(size)
-        before += max(0.0, min(done, end) - start) * step_cost(size)
-        start = end
-    return before / total
+    return mean_cost(schedule, image_size, step_cost, done) / mean_cost(schedule, image_size, step_cost)

@@ -14,6 +14,7 @@ from src.training.averaging import NUM_INIT_IMAGES
 from src.training.final_eval import forward_share, num_evaluated
 from src.training.inference import Classifier
 from src.training.messages import log
+from src.training.progressive_resizing import mean_cost
 from src.training.rehearsal import build_double, rehearse
 from src.training.trainer import Trainer
 
@@ -70,10 +71,7 @@ def count_epochs(config: RunConfig, splits: Splits, seconds: Mapping[int, float]
     `seconds`: of a step, per image, with images of so many pixels.
     """
     trainer, full_size, num_images = config.trainer, config.data.image_size, len(splits.train)
-    training = start = 0.0
-    for end, size in [*trainer.progressive_resizing, (1.0, full_size)]:
-        training += (end - start) * num_images * seconds[size]
-        start = end
+    training = num_images * mean_cost(trainer.progressive_resizing, full_size, seconds.__getitem__)
     forward = seconds[full_size] * forward_share(config)
     watched = splits.test if config.data.validation == "test" else splits.validation
     averaged = 0 if trainer.swa_start is None else (1 - trainer.swa_start) * min(NUM_INIT_IMAGES, num_images)
