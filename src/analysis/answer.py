@@ -100,8 +100,8 @@ def judge(difference: Difference, p: float | None, direction: str, margin: float
 def compare_images(pairs: Sequence[tuple[RunRecord, RunRecord]], metric: str) -> ImageTest | None:
     """McNemar's test on the saved logits of the images whose accuracy `metric` is.
 
-    None for another metric, and where a run has no logits or others than those of its partner's images: equal labels do
-    not make equal validation images, for folds may hold as many of each class.
+    None for another metric, and where a run has no logits, or those of other images than its partner. Equal labels do
+    not prove equal validation images: folds may hold equally many images of each class.
     """
     if metric not in LOGITS_OF:
         return None

@@ -14,7 +14,7 @@ from src.result import Status
 from src.run_dir import RunDir
 from src.training.messages import explain_failure, log, resume_command
 
-OF_AN_EARLIER_END = ("evaluated", "evaluated_epoch", "evaluated_step", "metrics", "tta_flip", "calibration")
+END_KEYS = ("evaluated", "evaluated_epoch", "evaluated_step", "metrics", "tta_flip", "calibration")  # of result.json
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def record_status(run_dir: RunDir, config: RunConfig, command: str) -> Iterator[
         status=Status.RUNNING,
         reason=None,
         stopped_by=None,
-        **dict.fromkeys(OF_AN_EARLIER_END),
+        **dict.fromkeys(END_KEYS),  # of an earlier end
         started=before.get("started") or datetime.now().isoformat(timespec="seconds"),
         commands=[*before.get("commands", []), command],
     )
