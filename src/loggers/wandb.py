@@ -91,7 +91,8 @@ class WandbLogger(Logger):
 
         files = {name: str(self.figures_dir / f"{name}.png") for name in figures}  # of a Figure, W&B asks for pyplot
         with self.outage.warned_of():
-            self.run.log({f"figures/{name}": wandb.Image(file) for name, file in files.items()}, step=len(history) + 1)
+            step = max(len(history), self.run.step)  # the last epoch: a run made longer goes on after it
+            self.run.log({f"figures/{name}": wandb.Image(file) for name, file in files.items()}, step=step)
             self.run.summary.update(final_numbers(metrics))
 
     def close(self, status: Status) -> None:
