@@ -79,10 +79,10 @@ class BatchPlan:
         """Whether the optimizer steps once `batches_done` batches of the epoch are done."""
         return batches_done % self.grad_accumulation_steps == 0 or batches_done == len(self)
 
-    def group_images(self, batch: int) -> int:
-        """Images in the accumulation group of batch number `batch`, from 0."""
+    def share_of_step(self, batch: int) -> float:
+        """The share of batch number `batch`, from 0, in the images of its accumulation group."""
         start = batch - batch % self.grad_accumulation_steps
-        return sum(self.sizes[start : start + self.grad_accumulation_steps])
+        return self.sizes[batch] / sum(self.sizes[start : start + self.grad_accumulation_steps])
 
     def indices(self, epoch: int, device: torch.device | str = "cpu") -> Sequence[Tensor]:
         """(n,) int64 on `device` for each batch of the epoch; drawn on the CPU, so equal on all devices."""

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
@@ -159,4 +160,5 @@ def describe_calibration(temperature: float, calibrated: Metrics, metrics: Metri
 
 def _logits(trainer: "Trainer", images: Tensor | ImageRows, mirrored: bool = False) -> Tensor:
     """On the CPU. Everything was saved at the end of training: an interrupted evaluation is simply done again."""
-    return trainer.classifier.logits(images, trainer.raise_if_asked, mirrored).cpu()
+    raise_if_asked = partial(trainer.stop.raise_if_asked, trainer.ranks)
+    return trainer.classifier.logits(images, raise_if_asked, mirrored).cpu()

@@ -47,7 +47,7 @@ def save(trainer: "Trainer", name: str) -> None:
 def stop_if_asked(trainer: "Trainer") -> None:
     """Raises Interrupted, everything saved, once a signal has asked any rank to stop."""
     try:
-        trainer.raise_if_asked()
+        trainer.stop.raise_if_asked(trainer.ranks)
     except Interrupted:
         save(trainer, "last")
         raise

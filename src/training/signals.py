@@ -9,6 +9,7 @@ from types import FrameType
 
 from src.errors import Interrupted
 from src.torchrun import is_launched
+from src.training.ranks import ALONE, Ranks
 
 
 class StopRequest:
@@ -17,10 +18,10 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal_number: int | None = None
 
-    def raise_if_asked(self) -> None:
-        """Raises Interrupted: for work after a checkpoint that is simply done again on resume."""
-        if self.signal_number is not None:
-            raise Interrupted(self.signal_number)
+    def raise_if_asked(self, ranks: Ranks = ALONE) -> None:
+        """Raises Interrupted once a signal has asked any of `ranks` to stop; nothing is saved."""
+        if number := ranks.largest(self.signal_number or 0):
+            raise Interrupted(number)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from src.config import RunConfig
 from src.data.loader import move_if_it_fits
 from src.data.rng import AUGMENTATION, DROPOUT, derive_seed, make_generator
 from src.data.split import Splits
-from src.errors import Interrupted, require
+from src.errors import require
 from src.loggers.logger import Logger, notify
 from src.metrics import Metrics, measure
 from src.optim.sam import climbed, unchanged_buffers
@@ -155,14 +155,16 @@ class Trainer:
         # fastest may differ from run to run
         torch.backends.cudnn.benchmark = not self.config.trainer.deterministic
         self.tick()
+        plan = self.loader.plan
         group: list[SeededBatch] = []  # the batches of one optimizer step
         for images, labels in self.loader.batches(self.state.epoch, start=self.state.batch):
-            batch = images, labels, self.draw_augmentation(images), self.image_size(), self.share_of_step(len(labels))
+            share = plan.share_of_step(self.state.batch)
+            batch = images, labels, self.draw_augmentation(images), self.image_size(), share
             group.append((derive_seed(*self.place, DROPOUT, *self.ranks.dropout_seed), batch))
             loss, correct = self.add_seeded_gradient(*group[-1])
             self.meter.update(self.ranks.sum(loss), self.ranks.sum(correct), len(labels))
             self.state.batch += 1
-            if self.loader.plan.ends_group(self.state.batch):
+            if plan.ends_group(self.state.batch):
                 self.ranks.sum_gradients(self.classifier.model.parameters())
                 if self.config.trainer.sam_rho:
                     self.sharpness_aware_gradient(group)
@@ -177,10 +179,6 @@ class Trainer:
         """The augmentation's random parameters for each image, a function of (seed, epoch, batch)."""
         generator = make_generator(*self.place, AUGMENTATION, device=images.device)
         return self.augmentation.draw(generator, len(images))
-
-    def share_of_step(self, num_images: int) -> float:
-        """The batch's share of the images of its accumulation group, whose mean loss a step lowers."""
-        return num_images / self.loader.plan.group_images(self.state.batch)
 
     def add_seeded_gradient(self, seed: int, batch: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
         """`add_gradient` of the batch; dropout is drawn from `seed`."""
@@ -239,11 +237,6 @@ class Trainer:
         self.state.end_epoch(self.meter, val)
         self.meter.reset()
         return self.config.data.holds_out and self.state.best is self.state.history[-1]
-
-    def raise_if_asked(self) -> None:
-        """Raises Interrupted once a signal has asked any rank to stop."""
-        if number := self.ranks.largest(self.stop.signal_number or 0):
-            raise Interrupted(number)
 
     @property
     def place(self) -> tuple[int, int, int]:

@@ -92,7 +92,8 @@ def test_a_single_image_left_over_joins_the_batch_before_it(which):
 )
 def test_accumulation_groups_end_with_the_epoch_and_know_their_images(num_images, steps, groups, ends):
     plan = BatchPlan(num_images, 8, seed=0, grad_accumulation_steps=steps)
-    assert [plan.group_images(batch) for batch in range(len(plan))] == groups
+    shares = [size / group for size, group in zip(plan.sizes, groups, strict=True)]
+    assert [plan.share_of_step(batch) for batch in range(len(plan))] == shares
     assert [done for done in range(1, len(plan) + 1) if plan.ends_group(done)] == ends
     assert plan.num_steps == len(ends)
 
@@ -123,13 +124,13 @@ def test_the_share_that_is_done_counts_the_batches_of_the_run():
 
 def test_without_the_last_batch_groups_know_their_images_too():
     plan = BatchPlan(50, 8, seed=0, drop_last=True, grad_accumulation_steps=4)
-    assert [plan.group_images(batch) for batch in range(len(plan))] == [32] * 4 + [16] * 2
+    assert [plan.share_of_step(batch) for batch in range(len(plan))] == [1 / 4] * 4 + [1 / 2] * 2
     assert [plan.ends_group(done) for done in range(1, 7)] == [False, False, False, True, False, True]
 
 
 def test_shares_of_images_in_a_group_add_up_to_one():
     plan = BatchPlan(66, 64, seed=0, grad_accumulation_steps=2)
-    assert [size / plan.group_images(batch) for batch, size in enumerate(plan.sizes)] == [64 / 66, 2 / 66]
+    assert [plan.share_of_step(batch) for batch in range(len(plan))] == [64 / 66, 2 / 66]
 
 
 def test_the_last_batch_can_be_left_out():
