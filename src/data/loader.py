@@ -80,7 +80,7 @@ class BatchPlan:
         return batches_done % self.grad_accumulation_steps == 0 or batches_done == len(self)
 
     def share_of_step(self, batch: int) -> float:
-        """The share of batch number `batch`, from 0, in the images of its accumulation group."""
+        """The share of its optimizer step's images that batch number `batch`, from 0, holds."""
         start = batch - batch % self.grad_accumulation_steps
         return self.sizes[batch] / sum(self.sizes[start : start + self.grad_accumulation_steps])
 

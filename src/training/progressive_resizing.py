@@ -32,7 +32,7 @@ def step_cost(size: int) -> float:
 
 
 def mean_cost(schedule: Schedule, image_size: int, cost: Callable[[int], float], until: float = 1.0) -> float:
-    """The mean of `cost` over the run, of images of so many pixels; steps after the share `until` cost nothing."""
+    """The mean over the run of a step's `cost`, by its images' pixels; steps after the share `until` cost nothing."""
     total = start = 0.0
     for end, size in [*schedule, (1.0, image_size)]:
         total += max(0.0, min(until, end) - start) * cost(size)
