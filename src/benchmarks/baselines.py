@@ -81,10 +81,13 @@ def dataloader_epoch(config: RunConfig, splits: Splits, placement: Placement) ->
 
 
 def matrix_product(placement: Placement) -> Callable[[], Tensor]:
-    """A function that multiplies two square matrices of MATRIX_SIZE in the precision of `placement`."""
+    """A function that multiplies two square matrices of MATRIX_SIZE in the precision of `placement`.
+
+    Every call writes to the same memory, so that many calls can wait for a GPU.
+    """
     dtype = placement.autocast_dtype or torch.float32
     square = torch.ones(MATRIX_SIZE, MATRIX_SIZE, dtype=dtype, device=placement.device)
-    return partial(torch.mm, square, square)
+    return partial(torch.mm, square, square, out=torch.empty_like(square))
 
 
 def build_classifier(config: RunConfig, splits: Splits, placement: Placement) -> Classifier:

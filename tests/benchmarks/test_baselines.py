@@ -3,7 +3,15 @@ import torch
 from torchvision.transforms import v2
 
 from src.benchmarks import baselines
-from src.benchmarks.baselines import NOWHERE, PILImages, bare_epoch, build_classifier, build_step, loop_epoch
+from src.benchmarks.baselines import (
+    NOWHERE,
+    PILImages,
+    bare_epoch,
+    build_classifier,
+    build_step,
+    loop_epoch,
+    matrix_product,
+)
 from src.data.augment import CropFlip
 from src.training.build import load_splits
 from src.training.device import Placement
@@ -113,3 +121,10 @@ def test_torchvisions_counterpart_keeps_shape_and_type(name):
     results = [transform(image) for _ in range(8)]
     assert all(result.shape == image.shape and result.dtype == torch.uint8 for result in results)
     assert any(not torch.equal(result, image) for result in results)
+
+
+def test_products_that_wait_for_a_device_take_the_memory_of_one(monkeypatch):
+    monkeypatch.setattr(baselines, "MATRIX_SIZE", 8)
+    product = matrix_product(CPU)
+    first, second = product(), product()
+    assert first.data_ptr() == second.data_ptr() and torch.equal(first, torch.full((8, 8), 8.0))
