@@ -39,14 +39,19 @@ class SettingRow:
         return counts[0][0] if len(counts) == 1 else ", ".join(f"{number} {status}" for status, number in counts)
 
     @property
+    def finished(self) -> tuple[RunRecord, ...]:
+        """The runs that are completed or that a search stopped; all runs where there are none."""
+        return tuple(record for record in self.records if record.has_ended_well) or self.records
+
+    @property
     def epochs(self) -> float:
-        """Mean over the runs."""
-        return fmean(record.epochs for record in self.records)
+        """Mean over the finished runs."""
+        return fmean(record.epochs for record in self.finished)
 
     @property
     def seconds(self) -> float:
-        """Of training, mean over the runs that have completed an epoch."""
-        return fmean([record.seconds for record in self.records if record.epochs] or [0.0])
+        """Of training, mean over the finished runs that have completed an epoch."""
+        return fmean([record.seconds for record in self.finished if record.epochs] or [0.0])
 
     @property
     def rung(self) -> str:

@@ -106,6 +106,13 @@ def test_what_a_run_counted_before_it_failed_is_no_result(recorded):
         assert (best.settings["optimizer.lr"], best.spread.n, failed.spread) == (0.1, 1, None)
 
 
+def test_epochs_and_time_of_a_row_are_those_of_its_finished_runs(recorded):
+    done, cut = recorded("seed=0", val=0.4, epochs=3, seconds=60.0), recorded("seed=1", status="interrupted", epochs=1)
+    row = compare([done, cut]).rows[0]
+    assert (row.epochs, row.seconds, row.status) == (3, 60.0, "1 completed, 1 interrupted")
+    assert compare([cut]).rows[0].epochs == 1
+
+
 def test_runs_that_a_search_stopped_come_after_those_it_completed(recorded):
     first, second = ({"rungs": dict.fromkeys(rungs, RUNG), "swept": ["optimizer.lr"]} for rungs in ("1", "12"))
     records = [
