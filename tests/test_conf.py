@@ -280,7 +280,7 @@ def test_course_experiments_are_all_there():
         ("deep63", 256, 4, [[0.2, 20], [0.5, 24]], 0.1, 1),
         ("speedrun63", 384, 2.25, [[0.25, 20], [0.6, 24]], 0.1, 2),
         ("speedrun75", 1024, 9, [[0.1, 20], [0.3, 24]], 0.25, 2),
-        ("speedrun80", 1024, 44, [[0.15, 20], [0.5, 24]], 0.25, 2),
+        ("speedrun80", 1024, 32, [[0.15, 20], [0.5, 24]], 0.25, 2),
     ],
 )
 def test_fast_recipes(name, batch_size, epochs, resizing, smoothing, pixels):
