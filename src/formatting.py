@@ -1,19 +1,34 @@
 """Plain text that looks the same in a terminal, a log and a mail: tables, numbers, foreign names."""
 
+import textwrap
 from collections.abc import Sequence
 from unicodedata import category
 
+LINE = 80  # columns of a terminal
+NARROWEST = 30  # columns: text is not wrapped into fewer
 ESCAPED = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories: control, format, surrogate, line, paragraph
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
-    """A table with columns as wide as their widest cell; `align` holds one of "<" and ">" per column."""
+    """A table with columns as wide as their widest cell; `align` holds one of "<" and ">" per column.
+
+    Text in the last column is wrapped at the end of an 80-column line, if the other columns leave enough room.
+    """
+    room = LINE - sum(max(map(len, column)) + 2 for column in list(zip(header, *rows, strict=True))[:-1])
+    if align[-1] == "<" and room >= NARROWEST:
+        rows = [line for row in rows for line in _wrap_last(row, room)]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [header, ["-" * width for width in widths], *rows]
     return "\n".join(
         "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, align, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+def _wrap_last(row: Sequence[str], width: int) -> list[list[str]]:
+    """The row with the text of its last cell in lines of at most `width`, one below the other."""
+    first, *others = textwrap.wrap(row[-1], width, break_long_words=False, break_on_hyphens=False) or [""]
+    return [[*row[:-1], first], *([""] * (len(row) - 1) + [line] for line in others)]
 
 
 def format_markdown(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:

@@ -8,6 +8,19 @@ def test_columns_are_aligned():
     assert table.splitlines() == ["name      n", "----  -----", "a         1", "long  1,000"]
 
 
+def test_long_text_in_the_last_column_is_wrapped_at_80_columns():
+    reason = "the loss was not a finite number in epoch 19; a lower optimizer.lr may help, or trainer.grad_clip_norm=1"
+    table = format_table(("run", "reason"), [("0_seed-0", reason), ("1_seed-1", "-")], align="<<")
+    lines = table.splitlines()
+    assert max(map(len, lines)) <= 80 and lines[2].startswith("0_seed-0  the loss was") and lines[-1] == "1_seed-1  -"
+    assert lines[3].startswith(" " * 10) and " ".join(line[10:] for line in lines[2:-1]) == reason
+
+
+def test_a_table_without_room_for_text_is_not_wrapped():
+    row = ("a" * 60, "one two three four five six")
+    assert format_table(("name", "text"), [row], align="<<").splitlines()[-1] == "  ".join(row)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (429, "7 min 09 s"), (46923, "13 h 02 min")]
 )

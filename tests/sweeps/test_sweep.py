@@ -70,7 +70,7 @@ def test_a_failing_job_is_a_row_with_its_reason_and_the_others_continue(swept):
     assert "dropout=2 must lie in [0, 1)" in rows["2"]["reason"]
     own = results(place / "mine")
     assert float(rows["0.5"]["mean"]) == own["0_model.dropout-0.5"]["metrics"]["val"]["top1"]
-    assert re.search(r"1_model.dropout-2 +failed +model .*must lie in", done.stdout)
+    assert re.search(r"1_model.dropout-2 +failed +model (.|\n)*must\s+lie in", done.stdout)
     assert "to continue with what is not completed:" in done.stdout
 
 
