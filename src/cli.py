@@ -19,8 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.choices import CONFIG_DIR, SRC, choices
 from src.config import GROUPS
-from src.errors import Interrupted, UserError, explain_os_error, first_line
-from src.explanations import explain, suggest
+from src.errors import Interrupted, UserError, explain_os_error, first_line, suggest
+from src.explanations import explain
 from src.overrides import COMMAND, allow_new_keys, is_override, key_of, quote_path
 from src.resolvers import register_resolvers
 from src.schemas import register_schemas

@@ -31,7 +31,7 @@ def compare(config: DictConfig) -> None:
         picture = show_picture(answers, config.metric, margin)
         page = [title, picture, *blocks] if len(answers) > 1 else [title, *blocks, picture]
         save_document([*page, *notes, READING], folder, "compare", title.text)
-    print(f"{title.text}\n\n{to_text([*blocks, *notes])}\n\nthe answer is in {folder}: compare.html, compare.md")
+    print(f"{title.text}\n\n{to_text([*blocks, *notes])}\n\nthe answer is in {folder}:\n  compare.html, compare.md")
 
 
 def read_groups(config: DictConfig) -> tuple[list[Group], list[str], list[str]]:

@@ -1,5 +1,6 @@
 """How a command ends early without being at fault itself, and how its one sentence is made: what, where, what to do."""
 
+import difflib
 import errno
 from collections.abc import Sequence
 
@@ -28,6 +29,13 @@ def require(condition: bool, problem: str) -> None:
 def require_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Raises UserError unless `value` is one of `choices`."""
     require(value in choices, f"{name}={value} is not one of {', '.join(choices)}")
+
+
+def suggest(name: str, valid: Sequence[str]) -> str:
+    """The end of a sentence on an unknown name: "; did you mean lr? There are: lr, momentum."."""
+    close = difflib.get_close_matches(name, valid, n=1)
+    guess = f"did you mean {close[0]}? There" if close else "there"
+    return f"; {guess} are: {', '.join(valid) or 'none'}."
 
 
 OS_PROBLEMS = {

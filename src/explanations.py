@@ -1,8 +1,7 @@
 """One sentence for a config that could not be composed: what is wrong, and what would be right."""
 
-import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -10,7 +9,7 @@ from omegaconf import OmegaConf
 
 from src.choices import CONFIG_DIR, choices
 from src.config import TYPED_NODES
-from src.errors import UserError
+from src.errors import UserError, suggest
 from src.schemas import SCHEMAS
 
 
@@ -82,9 +81,3 @@ def _places_of(key: str) -> list[str]:
         if any(key in OmegaConf.load(path) for path in (CONFIG_DIR / group).glob("*.yaml")):
             places.append(f"{group}.{key}")
     return places
-
-
-def suggest(name: str, valid: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, valid, n=1)
-    guess = f"did you mean {close[0]}? There" if close else "there"
-    return f"; {guess} are: {', '.join(valid)}."

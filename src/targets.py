@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from src.errors import UserError
+from src.errors import UserError, suggest
 
 CPU_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")  # PyTorch's RuntimeErrors
 DIRECTIVES = ("_target_", "_partial_")  # keys of a node that are Hydra's, not the target's
@@ -44,8 +44,11 @@ def check_target(node: Mapping[str, Any], name: str, num_positional: int = 0) ->
     try:
         signature.bind(*[None] * num_positional, **settings)
     except TypeError as error:
-        valid = ", ".join(list(signature.parameters)[num_positional:]) or "none"
-        raise UserError(f"{name} ({target}): {error}; its arguments are: {valid}.") from error
+        valid = list(signature.parameters)[num_positional:]
+        unknown = [key for key in settings if key not in valid]
+        if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
+            raise UserError(f"{name}.{unknown[0]} is not a setting of {target}{suggest(unknown[0], valid)}") from error
+        raise UserError(f"{name} ({target}): {error}; its arguments are: {', '.join(valid)}.") from error
     _check_types(settings, name, target)
     for key, value in settings.items():
         for part in value if isinstance(value, list) else [value]:

@@ -93,7 +93,10 @@ WRONG = {
     "wrong number": (["trainer.max_minutes=abc"], "trainer.max_minutes: Value 'abc' of type 'str' could not be"),
     "wrong whole number": (["data.fold=many"], "data.fold: Value 'many' of type 'str' could not be converted"),
     "out of range": (["data.batch_size=0"], "data.batch_size=0 must be at least 1"),
-    "no such argument": (["optimizer.momentun=0.9"], "unexpected keyword argument 'momentun'; its arguments are: lr"),
+    "no such argument": (
+        ["optimizer.momentun=0.9"],
+        "optimizer.momentun is not a setting of torch.optim.Adam; ",
+    ),
     "value refused by the target": (["optimizer.lr=-1"], "optimizer (torch.optim.Adam) refuses its settings: Invalid"),
     "contradiction": (["trainer.patience=2", "data.validation=none"], "needs images to choose by"),
     "augmentation without augment": (

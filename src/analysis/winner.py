@@ -8,7 +8,6 @@ from src.analysis.runs import drop_repeats
 from src.analysis.stats import CONFIDENCE, adjust_holm, paired_difference, unpaired_difference
 
 PROPORTIONS = ("top1", "top5", "superclass")  # metrics that count images
-ADVICE = "repeat the best ones with seed=0,1,2 to tell"
 
 
 class Winner(NamedTuple):
@@ -25,12 +24,16 @@ def choose_winner(comparison: Comparison) -> Winner | None:
     metric, (best, *others) = comparison.metric, measured
     others = [row for row in others if row.rung == best.rung]
     text = f"best: {describe(best)}, {name_metric(metric)} {format_metric(metric, best.spread.mean)}"
+    if unfinished := len(comparison.unfinished) + len(comparison.unreadable):
+        runs = "1 run is" if unfinished == 1 else f"{unfinished} runs are"
+        text = f"{text} ({runs} not completed and not counted)"
     if not others:
         return Winner(best, f"{text}. All others were stopped earlier.", False)
+    advice = f"repeat the best ones with {_new_seeds(best)} to tell"
     p_values = [p_value(best, other, metric) for other in others]
     if None in p_values:
         why = f"a single run does not show how much {name_metric(metric)} varies between seeds"
-        return Winner(best, f"{text}. Its lead may be noise, for {why}: {ADVICE}.", False)
+        return Winner(best, f"{text}. Its lead may be noise, for {why}: {advice}.", False)
     adjusted = adjust_holm(p_values)
     close = sum(p > 1 - CONFIDENCE for p in adjusted)
     lead = abs(best.spread.mean - others[0].spread.mean)
@@ -38,7 +41,7 @@ def choose_winner(comparison: Comparison) -> Winner | None:
     facts = f"{_sample(best, others[0], metric)}, p = {adjusted[0]:.2g}"
     if adjusted[0] <= 1 - CONFIDENCE:
         return Winner(best, f"{text}. Its lead over the next, {points}, is more than noise ({facts}).", True)
-    of = f"{close} of {len(others)} others cannot be told from it" if len(others) > 1 else ADVICE
+    of = f"{close} of {len(others)} others cannot be told from it" if len(others) > 1 else advice
     return Winner(best, f"{text}. Its lead over the next, {points}, is within noise ({facts}); {of}.", False)
 
 
@@ -65,6 +68,12 @@ def p_value(first: SettingRow, second: SettingRow, metric: str) -> float | None:
     variance = sum(share * (1 - share) for share in shares) / count
     difference = abs(shares[0] - shares[1])
     return math.erfc(difference / math.sqrt(2 * variance)) if variance else float(difference == 0)
+
+
+def _new_seeds(row: SettingRow) -> str:
+    """As "seed=3,4,5": three seeds that the row's runs have not had."""
+    first = 1 + max(record.settings["seed"] for record in row.records)
+    return f"seed={first},{first + 1},{first + 2}"
 
 
 def _sample(first: SettingRow, second: SettingRow, metric: str) -> str:

@@ -32,7 +32,7 @@ WATCHED = {
     "holdout": "val: images held out of the training set; * marks the best epoch so far",
     "fold": "val: the fold held out of the training set; * marks the best epoch so far",
     "test": "val: the TEST set, watched every epoch (the course report's protocol); nothing may be chosen by it",
-    "none": "no validation: all training images are trained on, and the last epoch is evaluated",
+    "none": "no validation: all training images are used, and the last epoch is evaluated",
 }
 
 
@@ -101,8 +101,8 @@ class ConsoleLogger(Logger):
         if now - then < MEASURE_SECONDS or done <= done_before:
             return None
         left = (now - then) * (1 - done) / (done - done_before) * (1 + self.run.val_share)
-        if not self.cost_told:
-            advice = "; trainer.max_minutes=... ends it earlier, evaluated" if left > LONG_RUN_SECONDS else ""
+        if not self.cost_told and left > MEASURE_SECONDS:
+            advice = ";\n  trainer.max_minutes=... ends it earlier, evaluated" if left > LONG_RUN_SECONDS else ""
             log.info(f"  at the speed of its first steps the run takes about {duration(left)} more{advice}")
             self.cost_told = True
         return left

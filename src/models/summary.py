@@ -42,7 +42,7 @@ class Summary:
         table = format_table(("layer", "output", "parameters", "multiply-adds"), cells, align="<<>>")
         frozen = f" + {self.frozen:,} frozen" if self.frozen else ""
         return (
-            f"{table}\n{self.parameters:,} trainable parameters{frozen} + {self.statistics:,} running statistics; "
+            f"{table}\n{self.parameters:,} trainable parameters{frozen} + {self.statistics:,} running statistics\n"
             f"{self.multiply_adds / 1e6:,.1f} million multiply-adds per image"
         )
 

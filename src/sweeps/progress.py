@@ -90,11 +90,11 @@ class SweepProgress:
         self.told[job] = Status.RUNNING
 
     def tell_end(self, job: Job) -> None:
-        """As "job 2 of 4 completed: val top1 31.20 %, 9 s"; then, where there is no bar, how the sweep stands."""
+        """As "job 2 of 4 completed: val top1 31.20 %, 9 s of training"; without a bar, how the sweep stands, too."""
         result = self.now[job]
         value, seconds, status = value_of(result, self.metric), result.get("seconds"), self.status(job)
         facts = [f"{name_metric(self.metric)} {format_metric(self.metric, value)}"] if value is not None else []
-        facts += [duration(seconds)] if seconds else []
+        facts += [f"{duration(seconds)} of training"] if seconds else []
         facts += [result["reason"]] if result.get("reason") and not self.one_by_one else []
         text = f"job {job.number} of {self.total} {status}"
         screen.say(f"{text}: {', '.join(facts)}" if facts else text, COLORS.get(status))
@@ -102,10 +102,14 @@ class SweepProgress:
             screen.say(f"  {self.standing()}")
 
     def standing(self) -> str:
-        """As "2/4 done, 1 failed, 18 s left, best 31.20 % (job 1)"; what is not known is left out."""
+        """As "2/4 done, 1 failed, 18 s left, best 31.20 % (job 1)"; what is not known is left out.
+
+        Where a search pauses its jobs: "2/4 at epoch 5".
+        """
         counts = Counter(self.status(job) for job in self.jobs)
-        done = len(self.known) + sum(self.has_ended(job) for job in self.jobs)
-        parts = [f"{done}/{self.total} done"]
+        ended = sum(self.has_ended(job) for job in self.jobs)
+        all_ended = f"{len(self.known) + ended}/{self.total} done"
+        parts = [f"{ended}/{len(self.jobs)} at epoch {self.pause_at}" if self.pause_at else all_ended]
         parts += [f"{counts[Status.FAILED]} failed"] if counts[Status.FAILED] else []
         parts += [f"{counts[Status.RUNNING]} running"] if counts[Status.RUNNING] and not self.one_by_one else []
         left = self.ends_at - time.monotonic() if self.ends_at else 0

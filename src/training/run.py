@@ -216,7 +216,7 @@ def record_pause(trainer: Trainer, evaluation: Evaluation) -> None:
     facts = evaluation.as_result()
     rungs = run_dir.load_result().get("rungs", {}) | {str(epoch): {"metrics": facts["metrics"]}}
     run_dir.update_result(status=Status.PAUSED, stopped_by=StopReason.PAUSE, rungs=rungs, **facts)
-    log.info(f"paused after epoch {epoch}, as pause_at says; {resume_command(run_dir, config)} continues")
+    log.info(f"paused after epoch {epoch}; to continue:\n  {resume_command(run_dir, config)}")
 
 
 def sample_images(trainer: Trainer, splits: Splits) -> torch.Tensor:

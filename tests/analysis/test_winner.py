@@ -52,7 +52,13 @@ def test_seeds_tell_their_own_noise(recorded):
 
     assert choose_winner(runs(0.001, 0.0, -0.001)).is_clear
     noisy = choose_winner(runs(0.05, 0.0, -0.05))
-    assert not noisy.is_clear and "(3 runs each, p = 0.76)" in noisy.text and "seed=0,1,2" in noisy.text
+    assert not noisy.is_clear and "(3 runs each, p = 0.76)" in noisy.text and "with seed=3,4,5 to tell" in noisy.text
+
+
+def test_runs_that_are_not_completed_are_named(recorded):
+    cut = recorded("model.dropout=0.5", status="interrupted")
+    text = choose_winner(compare([*candidates(recorded, 0.40, 0.46), cut])).text
+    assert "val top1 46.00 % (1 run is not completed and not counted). Its lead over the next" in text
 
 
 def test_of_a_loss_one_run_says_nothing(recorded):

@@ -73,7 +73,7 @@ def test_validation_has_columns_of_its_own(piped, started):
     ("validation", "sentence"),
     [
         ("test", "val: the TEST set, watched every epoch (the course report's protocol); nothing may be chosen by it"),
-        ("none", "no validation: all training images are trained on, and the last epoch is evaluated"),
+        ("none", "no validation: all training images are used, and the last epoch is evaluated"),
     ],
 )
 def test_the_table_begins_with_what_is_watched(piped, started, validation, sentence):
@@ -104,7 +104,9 @@ def test_a_long_run_is_told_how_it_ends_earlier(piped, started, clock):
         for batch in (0, 2):
             clock.now = 100.0 + 50 * batch
             logger.on_log(0, batch, loss=1.0, top1=0.1)
-    assert "takes about 31 min 40 s more; trainer.max_minutes=... ends it earlier" in run.run_dir.log_file.read_text()
+    assert (
+        "takes about 31 min 40 s more;\n  trainer.max_minutes=... ends it earlier" in run.run_dir.log_file.read_text()
+    )
 
 
 def test_each_epoch_tells_what_is_left_of_the_run(piped, started):

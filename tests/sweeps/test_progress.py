@@ -47,11 +47,11 @@ def test_jobs_one_by_one_say_what_they_are_and_how_the_sweep_stands(jobs, clock,
             progress.refresh(tell=True)
     assert capsys.readouterr().out.splitlines() == [
         "job 1 of 4: seed=0",
-        "job 1 of 4 completed: val top1 30.00 %, 9 s",
+        "job 1 of 4 completed: val top1 30.00 %, 9 s of training",
         "  1/4 done, 30 s left, best 30.00 % (job 1)",
         "",
         "job 2 of 4: seed=1",
-        "job 2 of 4 completed: val top1 20.00 %, 9 s",
+        "job 2 of 4 completed: val top1 20.00 %, 9 s of training",
         "  2/4 done, 20 s left, best 30.00 % (job 1)",
     ]
 
@@ -81,8 +81,8 @@ def test_a_rung_ends_a_job_and_what_an_earlier_start_left_does_not(jobs, clock, 
         end(jobs[1], 0.1, status="paused", epochs=2, rungs={"2": {"metrics": None}})
         progress.refresh(tell=True)
     assert capsys.readouterr().out.splitlines() == [
-        "job 2 of 4 paused: val top1 10.00 %, 9 s",
-        "  3/4 done, 6 s left, best 10.00 % (job 2)",
+        "job 2 of 4 paused: val top1 10.00 %, 9 s of training",
+        "  1/2 at epoch 2, 6 s left, best 10.00 % (job 2)",
     ]
 
 

@@ -73,7 +73,7 @@ def test_a_paused_run_has_a_rung_and_continues(tiny, plain, tmp_path):
     result = run_dir.load_result()
     assert (result["status"], result["stopped_by"], result["epochs"]) == ("paused", "pause", 1)
     assert result["rungs"]["1"]["metrics"]["val"]["images"] == 100 and result["metrics"]["test"] is None
-    assert "paused after epoch 1, as pause_at says" in run_dir.log_file.read_text()
+    assert "paused after epoch 1; to continue:\n  python -m src.train resume=" in run_dir.log_file.read_text()
     run(run_dir.load_config(), run_dir)
     result = run_dir.load_result()
     assert (result["status"], result["stopped_by"], list(result["rungs"])) == ("completed", "epochs", ["1"])
