@@ -1,11 +1,12 @@
 """TrivialAugment and RandAugment for whole batches: every image gets its own operation and magnitude.
 
 The operations are those of torchvision's `AutoAugment` classes, computed on pixels in 0..255. One differs:
-TrivialAugment shifts by up to the whole image, torchvision's by up to 32 pixels. Four passes compute them, each for
+TrivialAugment shifts by up to the whole image, torchvision's by up to 32 pixels. Five passes compute them, each for
 those images of the batch that have drawn one of its operations.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
@@ -15,10 +16,10 @@ from src.data.augment import Augmentation
 from src.shapes import check_range
 
 WARPS = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
-BLENDS = ("brightness", "color", "contrast", "sharpness")
+BLENDS = ("brightness", "color", "contrast")
 LEVELS = ("posterize", "solarize", "autocontrast")
-OPERATIONS = ("identity", *WARPS, *BLENDS, *LEVELS, "equalize")
-SIGNED = (*WARPS, *BLENDS)  # they follow "identity" in OPERATIONS
+SIGNED = (*WARPS, *BLENDS, "sharpness")  # they have magnitudes of either sign
+OPERATIONS = ("identity", *SIGNED, *LEVELS, "equalize")
 BINS = 31  # strengths of an operation
 GRAY = (0.2989, 0.587, 0.114)  # weights of red, green and blue (ITU-R 601-2)
 
@@ -40,7 +41,7 @@ class TrivialAugment(Augmentation):
         return draw_operation(generator, strength, self.table)
 
     def forward(self, images: Tensor, params: tuple[Tensor, ...]) -> Tensor:
-        return apply_operation((images * 255).round_(), *params) / 255
+        return apply_operations(images, [params])
 
 
 class RandAugment(Augmentation):
@@ -60,10 +61,7 @@ class RandAugment(Augmentation):
         return tuple(draw_operation(generator, strength, self.table) for _ in range(self.num_ops))
 
     def forward(self, images: Tensor, params: tuple[tuple[Tensor, ...], ...]) -> Tensor:
-        pixels = (images * 255).round_()
-        for operation, magnitude in params:
-            pixels = apply_operation(pixels, operation, magnitude)
-        return pixels / 255
+        return apply_operations(images, params)
 
 
 def draw_operation(generator: Generator, strength: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,28 +86,43 @@ def magnitudes(name: str, largest: dict[str, float]) -> Tensor:
     """(31,) float: the magnitude of each strength, in the unit of the operation."""
     if name == "solarize":  # the threshold above which values are inverted
         return torch.linspace(1, 0, BINS)
-    kind = "blend" if name in BLENDS else name.partition("_")[0]
+    kind = "blend" if name in (*BLENDS, "sharpness") else name.partition("_")[0]
     values = torch.linspace(0, largest.get(kind, 0), BINS)
     return values.round() if name == "posterize" else values
 
 
-def apply_operation(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
-    """(N, 3, H, W) float of whole numbers in 0..255; `operation` and `magnitude` (N,) of each image."""
-    n = len(pixels)
-    pixels = F.pad(pixels, (0, 0, 0, 0, 0, 0, 0, 1))  # an extra image that receives unused results
+def apply_operations(images: Tensor, params: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """`images` (N, 3, H, W) float in [0, 1] after each (operation, magnitude) of `params`, (N,) each."""
+    pixels = torch.cat((images, images[:1])).mul_(255).round_()  # the last one receives unused results
+    for operation, magnitude in params:
+        apply_operation(pixels, operation, magnitude)
+    return pixels[:-1].div_(255)
+
+
+def apply_operation(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> None:
+    """Changes `pixels` (N + 1, 3, H, W), whole numbers in 0..255; `operation` and `magnitude` (N,) of each image."""
+    n = len(operation)
     for names, function in PASSES.items():
         chosen = torch.stack([_is(operation, name) for name in names]).any(dim=0)
-        index = chosen.float().topk(capacity(n, len(names))).indices
+        index = find_chosen(chosen, len(names))
         changed = function(pixels.index_select(0, index), operation[index], magnitude[index])  # faster than [index]
         pixels.index_copy_(0, torch.where(chosen[index], index, n), changed)
-    return pixels[:n]
+
+
+def find_chosen(chosen: Tensor, operations: int) -> Tensor:
+    """(k,) int64: the indices of the images for which `chosen` (N,) bool is true.
+
+    On a GPU and in a compiled graph k is the `capacity`, so that no step waits for the GPU: other images follow.
+    """
+    if chosen.device.type == "cpu" and not torch.compiler.is_compiling():
+        return chosen.nonzero().squeeze(1)
+    return chosen.float().topk(capacity(len(chosen), operations)).indices
 
 
 def capacity(n: int, operations: int) -> int:
     """How many of `n` images may draw one of `operations`: the mean and six standard deviations.
 
-    The number is fixed, so that the batch compiles and no step waits for the GPU. If more images draw one, the surplus
-    is not augmented; at six standard deviations this is rare.
+    If more images draw one, the surplus is not augmented; at six standard deviations this is rare.
     """
     share = operations / len(OPERATIONS)
     return min(n, 1 + math.ceil(n * share + 6 * math.sqrt(n * share * (1 - share))))
@@ -138,21 +151,31 @@ def warp_matrix(operation: Tensor, magnitude: Tensor, height: int, width: int) -
 
 
 def blend(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
-    """Brightness, color, contrast, sharpness: extrapolates from black, gray, mean gray or the smoothed image."""
-    is_color, is_contrast, is_sharpness = (_per_image(_is(operation, name)) for name in BLENDS[1:])
+    """Brightness, color, contrast: extrapolates from black, gray or mean gray."""
+    is_color, is_contrast = (_per_image(_is(operation, name)) for name in BLENDS[1:])
     red, green, blue = pixels.unbind(1)
-    gray = (GRAY[0] * red + GRAY[1] * green + GRAY[2] * blue).floor().unsqueeze(1)
-    other = is_color * gray + is_contrast * gray.mean(dim=(2, 3), keepdim=True) + is_sharpness * smooth(pixels)
+    gray = (GRAY[0] * red + GRAY[1] * green + GRAY[2] * blue).floor_().unsqueeze(1)
+    other = is_color * gray + is_contrast * gray.mean(dim=(2, 3), keepdim=True)
+    return extrapolate(other, pixels, magnitude)
+
+
+def sharpen(pixels: Tensor, _operation: Tensor, magnitude: Tensor) -> Tensor:
+    """Sharpness: extrapolates from the smoothed image."""
+    return extrapolate(smooth(pixels), pixels, magnitude)
+
+
+def extrapolate(start: Tensor, pixels: Tensor, magnitude: Tensor) -> Tensor:
+    """From `start` beyond `pixels`; with a negative magnitude between the two."""
     factor = _per_image(1 + magnitude)
-    return (factor * pixels + (1 - factor) * other).clamp(0, 255).floor()
+    return (factor * pixels).add_((1 - factor) * start).clamp_(0, 255).floor_()
 
 
 def smooth(pixels: Tensor) -> Tensor:
     """Weighted means of 3x3 pixels: weight 5 for the center, 1 for the others. Border pixels are not changed."""
-    rows = pixels[:, :, :-2] + pixels[:, :, 1:-1] + pixels[:, :, 2:]
-    sums = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+    rows = (pixels[:, :, :-2] + pixels[:, :, 1:-1]).add_(pixels[:, :, 2:])
+    sums = (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:])
     result = pixels.clone()
-    result[:, :, 1:-1, 1:-1] = ((sums + 4 * pixels[:, :, 1:-1, 1:-1]) / 13).round()
+    result[:, :, 1:-1, 1:-1] = sums.add_(pixels[:, :, 1:-1, 1:-1], alpha=4).div_(13).round_()
     return result
 
 
@@ -161,12 +184,12 @@ def change_levels(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Tenso
     is_posterize, is_solarize, is_autocontrast = (_per_image(_is(operation, name)) for name in LEVELS)
     low, high = pixels.amin(dim=(2, 3), keepdim=True), pixels.amax(dim=(2, 3), keepdim=True)
     step = torch.where(is_posterize, _per_image(2.0**magnitude), 1)
-    pixels = (pixels / step).floor() * step
+    pixels = (pixels / step).floor_().mul_(step)
     threshold = torch.where(is_solarize, _per_image((255 * magnitude.double()).float()), 256)
     pixels = torch.where(pixels >= threshold, 255 - pixels, pixels)
     stretches = is_autocontrast & (low < high)  # a channel of one value stays as it is
     scale = torch.where(stretches, (high - low) / 255, 1)
-    return ((pixels - low * stretches) / scale).clamp(0, 255).floor()
+    return pixels.sub_(low * stretches).div_(scale).floor_()
 
 
 def equalize(pixels: Tensor, _operation: Tensor, _magnitude: Tensor) -> Tensor:
@@ -183,7 +206,7 @@ def equalize(pixels: Tensor, _operation: Tensor, _magnitude: Tensor) -> Tensor:
 
 
 # the operations of a pass -> what it computes from (pixels, operation, magnitude)
-PASSES = {WARPS: warp_nearest, BLENDS: blend, LEVELS: change_levels, ("equalize",): equalize}
+PASSES = {WARPS: warp_nearest, BLENDS: blend, ("sharpness",): sharpen, LEVELS: change_levels, ("equalize",): equalize}
 
 
 def _is(operation: Tensor, name: str) -> Tensor:

@@ -13,7 +13,7 @@ from src.data.auto_augment import (
     TRIVIAL,
     RandAugment,
     TrivialAugment,
-    apply_operation,
+    apply_operations,
     capacity,
     magnitudes,
 )
@@ -69,8 +69,9 @@ def test_operations_are_torchvisions_within_one(transform, largest, name):
 def test_each_image_gets_its_own_operation_and_no_other():
     operation = torch.arange(len(OPERATIONS)).repeat(4)
     magnitude = torch.stack([magnitudes(name, TRIVIAL)[20] for name in OPERATIONS]).repeat(4)
-    pixels = IMAGES[:1].float().expand(len(operation), -1, -1, -1)
-    results = apply_operation(pixels, operation, magnitude)
+    images = (IMAGES[:1] / 255).repeat(len(operation), 1, 1, 1)
+    results = apply_operations(images, [(operation, magnitude)]).mul(255).round()
+    assert torch.equal(images, (IMAGES[:1] / 255).expand_as(images))  # the argument is not changed
     for result, name, strength in zip(results, list(OPERATIONS) * 4, magnitude, strict=True):
         assert torch.equal(result, ours(name, strength)[0]), name
 
