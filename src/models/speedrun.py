@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from src.models.head import Head
 from src.models.init import dirac_
+from src.models.tiny_image_conv import TinyImageConv2d
 from src.shapes import check_choice
 
 warnings.filterwarnings("ignore", "Using padding='same'")  # says that 2x2 kernels need a padded copy of their input
@@ -97,16 +98,22 @@ class Group(nn.Module):
         super().__init__()
         self.silu_of = silu_of
         first, second, third = kernels
-        convolution = partial(nn.Conv2d, padding="same", bias=False)  # 2x2 kernels: on the right and lower side only
         norm = partial(nn.BatchNorm2d, momentum=batch_norm_momentum)
-        self.enter = nn.Sequential(convolution(inputs, width, first), nn.MaxPool2d(2), norm(width), nn.SiLU())
+        self.enter = nn.Sequential(convolve(inputs, width, first), nn.MaxPool2d(2), norm(width), nn.SiLU())
         self.pair = nn.Sequential(
-            convolution(width, inner, second), norm(inner), nn.SiLU(), convolution(inner, width, third), norm(width)
+            convolve(width, inner, second), norm(inner), nn.SiLU(), convolve(inner, width, third), norm(width)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.enter(x)
         return x + F.silu(self.pair(x)) if self.silu_of == "pair" else F.silu(x + self.pair(x))
+
+
+def convolve(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    """A convolution that keeps the size of its input; 2x2 kernels are padded on the right and lower side only."""
+    if kernel == 3:
+        return TinyImageConv2d(inputs, outputs)
+    return nn.Conv2d(inputs, outputs, kernel, padding="same", bias=False)
 
 
 def whitening_filters(images: Tensor, eps: float = 5e-4) -> Tensor:
