@@ -66,7 +66,7 @@ def test_behind_the_check_there_are_plain_values(parsed):
         (
             "loss.wieght",
             2,
-            "loss.wieght is not a setting of torch.nn.CrossEntropyLoss; did you mean weight?",
+            "loss.wieght is not a setting of torch.nn.CrossEntropyLoss; did you mean weight? There are: ",
         ),
         ("optimizer._target_", "torch.optim.Adamm", "optimizer._target_=torch.optim.Adamm cannot be imported"),
         ("model._target_", "torch.nn", "model._target_=torch.nn cannot be imported as a function or class"),

@@ -25,7 +25,7 @@ def test_settings_are_arguments_of_the_target():
         ({**ADAM, "_target_": "nowhere.Adam"}, "optimizer._target_=nowhere.Adam cannot be imported"),
         ({**ADAM, "_target_": "torch.nn"}, "optimizer._target_=torch.nn cannot be imported as a function or class"),
         (
-            {**ADAM, "_target_": "src.optim.muon.Muon", "momentun": 1},
+            {**ADAM, "_target_": "src.optim.muon.Muon", "_partial_": True, "momentun": 1},
             "; did you mean momentum? There are: lr, ",
         ),
         (

@@ -95,7 +95,7 @@ WRONG = {
     "out of range": (["data.batch_size=0"], "data.batch_size=0 must be at least 1"),
     "no such argument": (
         ["optimizer.momentun=0.9"],
-        "optimizer.momentun is not a setting of torch.optim.Adam; ",
+        "optimizer.momentun is not a setting of torch.optim.Adam; there are: lr",
     ),
     "value refused by the target": (["optimizer.lr=-1"], "optimizer (torch.optim.Adam) refuses its settings: Invalid"),
     "contradiction": (["trainer.patience=2", "data.validation=none"], "needs images to choose by"),

@@ -99,9 +99,13 @@ class Group(nn.Module):
         self.silu_of = silu_of
         first, second, third = kernels
         norm = partial(nn.BatchNorm2d, momentum=batch_norm_momentum)
-        self.enter = nn.Sequential(convolve(inputs, width, first), nn.MaxPool2d(2), norm(width), nn.SiLU())
+        self.enter = nn.Sequential(build_convolution(inputs, width, first), nn.MaxPool2d(2), norm(width), nn.SiLU())
         self.pair = nn.Sequential(
-            convolve(width, inner, second), norm(inner), nn.SiLU(), convolve(inner, width, third), norm(width)
+            build_convolution(width, inner, second),
+            norm(inner),
+            nn.SiLU(),
+            build_convolution(inner, width, third),
+            norm(width),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,7 +113,7 @@ class Group(nn.Module):
         return x + F.silu(self.pair(x)) if self.silu_of == "pair" else F.silu(x + self.pair(x))
 
 
-def convolve(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+def build_convolution(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
     """A convolution that keeps the size of its input; 2x2 kernels are padded on the right and lower side only."""
     if kernel == 3:
         return TinyImageConv2d(inputs, outputs)
