@@ -24,7 +24,12 @@ A run is one choice from each group (`model=deep`) and settings (`trainer.epochs
 prints all settings of a command line without training. `python -m src.train --help` lists the groups.
 """
 
-ALL_GROUPS = (*GROUPS, "hydra/sweeper")
+HYDRA_GROUPS = {  # how each is used
+    "hydra/sweeper": "Used with `--multirun`. The default is `hydra/sweeper=grid`.",
+    "hydra/launcher": "Where the jobs of a sweep run. By default they run in this process, one after the other; "
+    "`hydra/launcher=joblib` runs several at once, `hydra.launcher.n_jobs=4` says how many.",
+}
+ALL_GROUPS = (*GROUPS, *HYDRA_GROUPS)
 OTHER_COMMANDS = ("evaluate", "predict", "export", "report", "compare", "benchmark")
 
 TYPE_NAMES = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): "null"}
@@ -109,8 +114,8 @@ def _group_section(group: str) -> list[str]:
 
 
 def _default_choice(group: str) -> str:
-    if group == "hydra/sweeper":
-        return "Used with `--multirun`. The default is `hydra/sweeper=grid`.\n"
+    if group in HYDRA_GROUPS:
+        return f"{HYDRA_GROUPS[group]}\n"
     text = (CONFIG_DIR / "train.yaml").read_text()
     default = re.search(rf"^  - {group}: (\w+)$", text, re.MULTILINE)[1]
     return "By default no experiment is chosen.\n" if default == "null" else f"The default is `{group}={default}`.\n"

@@ -48,15 +48,10 @@ def check_settings(config: DictConfig) -> None:
     require(config.rounds >= 1, f"rounds={config.rounds} must be at least 1")
     require(0 < config.seconds < math.inf, f"seconds={config.seconds} must be above 0")
     require(bool(config.seeds) or not config.trainings, "seeds=[] trains nothing; leave it out for seeds=[0]")
-    lowest = min(config.seeds, default=0)
-    require(lowest >= 0, f"seed={lowest} must not be negative")
+    require(min(config.seeds, default=0) >= 0, f"seeds={list(config.seeds)} must not hold a number below 0")
     valid = dict.fromkeys(("loops", "pipelines", "trainings"), choices("experiment"))
-    valid["augmentations"] = [
-        "affine",
-        "crop_flip",
-        "trivial_augment",
-        "rand_augment",
-    ]  # those that torchvision has too
+    # those that torchvision has too
+    valid["augmentations"] = ["affine", "crop_flip", "trivial_augment", "rand_augment"]
     for group, names in valid.items():
         for name in config[group]:
             require_choice(group, name, names)

@@ -25,13 +25,13 @@ class DataConfig:
     skip_broken: bool = False  # of own images: leave out those that cannot be read; false: refuse them
     fit: str = "crop"  # of own images that are not square: crop the center, or letterbox (gray borders)
     cache: str | None = None  # the folder that keeps own images, decoded; null: .cifarlab beside them
-    test_share: float = 0.2  # of own images without a test set: the share of each class that becomes one
+    test_share: float = 0.2  # of own images: the share of each class that is the test set, where there is none
     num_classes: int | None = None  # null: as many as the data set has
     image_size: int = 32  # pixels; images of another size are resized once, when they are read
     batch_size: int = 128  # images per batch
     augment: bool | None = None  # apply `augmentation` to training images; null: if the command line names one
     validation: str = "holdout"  # holdout, fold, test (the course report's protocol) or none
-    holdout: int = 50  # images of each class held out, with validation=holdout
+    holdout: int = 50  # images of each class held out, with validation=holdout; unused where the data has its own val
     folds: int = 5  # number of folds, with validation=fold
     fold: int = 0  # the fold that validates, from 0
     split_seed: int = 0  # chooses the held-out images; independent of `seed`, so that all seeds share them
@@ -79,7 +79,7 @@ class DataConfig:
 class TrainerConfig:
     epochs: int | float | None = 120  # length of the run, perhaps 8.75; null: as many as fit into max_minutes
     device: str = "auto"  # auto: cuda where there is one, else cpu
-    precision: str = "auto"  # bf16 on GPUs (old: fp16), fp32 on CPUs; or bf16_if_supported, fp32, tf32, bf16, fp16
+    precision: str = "auto"  # auto: bf16 on GPUs (old: fp16), fp32 on CPUs; bf16_if_supported: bf16 on CPUs too; ...
     memory_format: str = "auto"  # auto: channels_last, the faster one wherever measured
     gpus: int = 1  # GPUs of this machine that share each batch; with device=cpu: processes. torchrun starts them itself
     sync_batch_norm: bool = True  # with several GPUs: one mean and variance for all; false: each has its own

@@ -10,7 +10,9 @@ class UserError(Exception):
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM arrived; `signal_number` says which. Nothing that a resume needs is lost.
+    """A signal asked the command to end: SIGINT (Ctrl-C), SIGTERM or SIGUSR1; `signal_number` says which.
+
+    Nothing that a resume needs is lost.
 
     Like KeyboardInterrupt it is no Exception: it ends a whole sweep, where a failing job lets the others continue.
     """

@@ -51,6 +51,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def count(number: int, noun: str) -> str:
+    """ "1 run", "2 runs", "1,000 runs"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def printable(text: str) -> str:
     r"""The text without characters that are invisible or act on a terminal: these become escapes, as in "\n", "\x1b".
 

@@ -1,6 +1,6 @@
 """Walks over nested settings."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 
@@ -11,6 +11,11 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def is_in(name: str, parts: Iterable[str]) -> bool:
+    """Whether the dotted `name` is one of `parts` or lies in one: features.0.weight in features."""
+    return any(f"{name}.".startswith(f"{part}.") for part in parts)
 
 
 def mappings_in(node: Any) -> Iterator[Mapping[str, Any]]:

@@ -20,7 +20,7 @@ from src.files import write_atomically
 from src.loggers.logger import Row
 from src.metrics import most_confused
 
-# Colours that colour-blind people tell apart, and that differ in lightness when printed: Okabe and Ito (2008).
+# Colors that color-blind people tell apart, and that differ in lightness when printed: Okabe and Ito (2008).
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 COLORS = {"train": PALETTE[0], "val": PALETTE[1]}
 UNAUGMENTED = "training images, without augmentation"
@@ -141,7 +141,7 @@ def plot_mistakes(data: LabeledImages, logits: Tensor, classes: Classes) -> Figu
 
 @in_style
 def plot_predictions(images: Tensor, predicted: Sequence[tuple[str, float]], labels: Sequence[str | None]) -> Figure:
-    """(N, 3, H, W) uint8 images, each with its class and the probability; a wrong one also with its label, coloured."""
+    """(N, 3, H, W) uint8 images, each with its class and the probability; a wrong one also with its label, colored."""
     rows = -(-len(images) // 6)
     figure = Figure(figsize=(11, 0.3 + 2.2 * rows), layout="constrained")
     figure.subplots(rows, 6, squeeze=False, subplot_kw={"frame_on": False, "xticks": [], "yticks": []})

@@ -18,6 +18,7 @@ from src.checksums import NAME, add_checksum, keep_checksums, verify_checksum, w
 from src.config import GROUPS, RunConfig
 from src.errors import UserError, require
 from src.files import PART, read_text, write_text
+from src.formatting import first_three
 from src.lock import is_locked, try_lock
 from src.result import Status, read_result
 
@@ -182,7 +183,7 @@ class RunDir:
             others = sorted(path.name for path in self.path.glob("*") if path.name not in STARTED_FILES)
             require(
                 not others,
-                f"{self.path} is not empty and holds no run ({', '.join(others[:3])}{' ...' * (len(others) > 3)}); "
+                f"{self.path} is not empty and holds no run ({first_three(others)}); "
                 "choose a new folder with hydra.run.dir",
             )
             return

@@ -1,6 +1,6 @@
-"""The terminal as Rich draws on it: colours where they are wanted, a bar where it can be drawn over, else plain text.
+"""The terminal as Rich draws on it: colors where they are wanted, a bar where it can be drawn over, else plain text.
 
-Rich itself obeys NO_COLOR, FORCE_COLOR and TERM=dumb. Styles here are colours alone, so that NO_COLOR leaves none.
+Rich itself obeys NO_COLOR, FORCE_COLOR and TERM=dumb. Styles here are colors alone, so that NO_COLOR leaves none.
 """
 
 import sys
@@ -13,7 +13,7 @@ GOOD, BAD, DOUBTFUL = "green", "red", "yellow"
 
 
 def say(text: str, style: str | None = None) -> None:
-    """Prints `text` as it is, above a bar; `style` is one of the colours."""
+    """Prints `text` as it is, above a bar; `style` is one of the colors."""
     if console.is_jupyter:  # where Rich would make each line a display of its own
         print(text, flush=True)
     else:
@@ -29,5 +29,5 @@ def say_error(text: str) -> None:
 
 
 def has_bars() -> bool:
-    """Whether output can be drawn over. Not a pipe, for which FORCE_COLOR asks for colours, and not TERM=dumb."""
+    """Whether output can be drawn over. Not a pipe, for which FORCE_COLOR asks for colors, and not TERM=dumb."""
     return console.is_interactive and console.file.isatty()

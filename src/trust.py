@@ -15,7 +15,7 @@ from typing import Any
 from src.choices import CONFIG_DIR, config_folders
 from src.config import RunConfig
 from src.errors import require
-from src.nodes import find_targets, mappings_in
+from src.nodes import find_targets, is_in, mappings_in
 from src.overrides import key_of
 from src.parsing import check_nodes, nodes_of
 from src.run_dir import RunDir
@@ -53,8 +53,11 @@ def load_trusted_config(run_dir: RunDir, trust: bool, nodes: Sequence[str] | Non
 
 def needs_trust(config: RunConfig) -> bool:
     """Whether `config` names code that needs trust=true when its run is loaded."""
-    targets = {target for node in nodes_of(config).values() for target in find_targets(node)}
-    return not all(_is_below(target, TRUSTED) for target in targets - _named_in([CONFIG_DIR]))
+    inner = [mapping for node in nodes_of(config).values() for mapping in mappings_in(node)]
+    if any(argument in mapping for mapping in inner for argument in UNTRUSTED_ARGUMENTS):
+        return True
+    targets = set(find_targets(inner))
+    return not all(is_in(target, TRUSTED) for target in targets - _named_in([CONFIG_DIR]))
 
 
 def require_trusted(node: Mapping[str, Any], name: str, file: Path) -> None:
@@ -63,7 +66,7 @@ def require_trusted(node: Mapping[str, Any], name: str, file: Path) -> None:
         if target in _named_here():
             continue
         require(
-            _is_below(target, TRUSTED) and _leads_to_trusted(target),
+            is_in(target, TRUSTED) and _leads_to_trusted(target),
             f"{file} wants to run {target} ({name}), which is neither part of cifarlab, PyTorch or torchvision nor "
             "named in conf/: a stranger's folder could run anything; if you trust that code, add trust=true",
         )
@@ -76,11 +79,6 @@ def require_trusted(node: Mapping[str, Any], name: str, file: Path) -> None:
             )
 
 
-def _is_below(name: str, packages: Sequence[str]) -> bool:
-    """Whether `name` is one of `packages` or a name in one."""
-    return any(f"{name}.".startswith(f"{package}.") for package in packages)
-
-
 def _leads_to_trusted(target: str) -> bool:
     """Whether a trusted package defines the object: torch.nn.modules.module.torch.load is not one of torch.nn's.
 
@@ -90,7 +88,7 @@ def _leads_to_trusted(target: str) -> bool:
         found = pkgutil.resolve_name(target)
     except (ImportError, AttributeError, ValueError):
         return True  # there is no such object: checking the settings says so
-    return _is_below(str(getattr(found, "__module__", "")), (*TRUSTED, "timm"))
+    return is_in(str(getattr(found, "__module__", "")), (*TRUSTED, "timm"))
 
 
 def _named_here() -> frozenset[str]:

@@ -126,7 +126,7 @@ def test_trainings_have_the_experiments_data_and_the_settings_of_the_command_lin
             (["loops=[course2021/search]", "init.run=outputs/x"], "trains a head on another run"),
             (["trainings=[quickstart]", "trainer.max_minutes=1"], "would end early what is measured"),
             ([*NO_SPEED, "trainings=[quickstart]", "trainer.max_minutes=1"], "would end early"),
-            ([*NO_SPEED, "trainings=[quickstart]", "seeds=[-1]"], "seed=-1 must not be negative"),
+            ([*NO_SPEED, "trainings=[quickstart]", "seeds=[-1]"], "seeds=[-1] must not hold a number below 0"),
             (["trainer.grad_accumulation_steps=2"], "change one side only"),
             (["trainer.grad_clip_norm=1"], "change one side only"),
             (["pause_at=1"], "pause_at is not a setting"),

@@ -1,6 +1,6 @@
 import pytest
 
-from src.formatting import duration, format_markdown, format_table, percent, printable
+from src.formatting import count, duration, format_markdown, format_table, percent, printable
 
 
 def test_columns_are_aligned():
@@ -26,6 +26,10 @@ def test_a_table_without_room_for_text_is_not_wrapped():
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+def test_one_run_is_no_runs():
+    assert [count(number, "run") for number in (0, 1, 2000)] == ["0 runs", "1 run", "2,000 runs"]
 
 
 def test_percent():

@@ -27,7 +27,7 @@ def shown(monkeypatch):
     return show
 
 
-def test_a_terminal_has_colours_and_bars(shown):
+def test_a_terminal_has_colors_and_bars(shown):
     assert shown(Terminal()) == ("\x1b[31mlost [bold]\x1b[0m\n", True)
 
 
@@ -35,12 +35,12 @@ def test_a_pipe_has_neither(shown):
     assert shown(io.StringIO()) == ("lost [bold]\n", False)
 
 
-def test_colours_can_be_forced_into_a_pipe_but_no_bar(shown):
+def test_colors_can_be_forced_into_a_pipe_but_no_bar(shown):
     assert shown(io.StringIO(), FORCE_COLOR="1") == ("\x1b[31mlost [bold]\x1b[0m\n", False)
 
 
 @pytest.mark.parametrize(("variables", "bars"), [({"NO_COLOR": "1"}, True), ({"TERM": "dumb"}, False)])
-def test_colours_can_be_refused(shown, variables, bars):
+def test_colors_can_be_refused(shown, variables, bars):
     assert shown(Terminal(), **variables) == ("lost [bold]\n", bars)
 
 

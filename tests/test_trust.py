@@ -67,6 +67,13 @@ def test_a_run_of_a_users_code_needs_trust_though_this_command_line_names_it(con
     assert needs_trust(config)
 
 
+def test_a_run_that_reads_a_file_needs_trust(config_of):
+    config = config_of()
+    assert not needs_trust(config)
+    config.model["pretrained_cfg_overlay"] = {"file": "weights.pt"}
+    assert needs_trust(config)
+
+
 def test_trust_runs_it(tmp_path, config_of, monkeypatch):
     (tmp_path / "mynets.py").write_text("def tiny(**settings): ...\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -46,7 +46,7 @@ class Answer:
 
 
 def measure_difference(first: Group, second: Group, pairing: Pairing, metric: str) -> Difference:
-    """Paired where the groups share two seeds, or too few runs for another test, else between the groups.
+    """Paired where there are two pairs or more, or one pair and a group of a single run; else between the groups.
 
     Every run must have measured the metric.
     """

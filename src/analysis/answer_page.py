@@ -2,45 +2,25 @@
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import NamedTuple
 
 from src.analysis.answer import CANNOT_TELL, NO_DIFFERENCE, POINT, Answer, ImageTest, compare_images
-from src.analysis.compare import is_fraction, measure_spread, name_metric
+from src.analysis.compare import Scale, measure_spread, name_metric
 from src.analysis.document import Block, Heading, Picture, Table
 from src.analysis.pairs import Group
 from src.analysis.runs import device_of
 from src.analysis.stats import bootstrap_interval, format_spread
-from src.formatting import duration
+from src.formatting import count, duration
 
 LEAST_P = 0.0001  # smaller ones are shown as "< 0.0001"
 FEW, MANY = 3, 10  # pairs between which the bootstrap over seeds is shown
 READING = (
     "How to read this: a difference is the second setting minus the first, paired by seed and fold, with Student's "
     "95 % interval and t-test; without common seeds, with Welch's. p is corrected for the number of comparisons "
-    "(Holm); the intervals are not. A setting helps or hurts where p < 0.05. Seeds needed: the runs of each setting "
+    "(Holm); the intervals are not. A setting helps or hurts where p < 0.05. Runs needed: the runs of each setting "
     "with which the test finds a true difference of the margin with a probability of 80 %, at the spread of these "
     "runs. The t-test asks whether two settings differ over seeds; McNemar's exact test asks whether two networks "
     "differ over images."
 )
-
-
-class Scale(NamedTuple):
-    """How numbers of a metric are written."""
-
-    factor: int
-    spec: str
-    unit: str
-
-    @classmethod
-    def of(cls, metric: str) -> "Scale":
-        return cls(100, ".2f", " points") if is_fraction(metric) else cls(1, ".4g", "")
-
-    @property
-    def percent(self) -> str:
-        return " %" if self.unit else ""
-
-    def signed(self, value: float) -> str:
-        return f"{self.factor * value:+{self.spec}}"
 
 
 def show_answers(question: str, answers: Sequence[Answer], metric: str, margin: float) -> list[Block]:
@@ -68,7 +48,7 @@ def describe_answer(answer: Answer, metric: str, margin: float) -> str:
         numbers += f", p {'' if answer.p < LEAST_P else '= '}{_p(answer.p)}"
     sentence = f"{_title(answer)}: {verdict}. {numbers} ({pairs}); {answer.why}."
     if answer.verdict == CANNOT_TELL and answer.difference.spread.std:
-        sentence += f" To detect a difference of {size}, train {_needed(answer)} seeds of each: {_more(answer)}."
+        sentence += f" To detect a difference of {size}, train {_needed(answer)} runs of each: {_more(answer)}."
     return sentence
 
 
@@ -92,12 +72,12 @@ def show_differences(answers: Sequence[Answer], metric: str) -> Table:
 
 
 def show_certainty(answers: Sequence[Answer], metric: str) -> Table:
-    """The bootstrap over few seeds, McNemar's test on the images, and the seeds needed."""
+    """The bootstrap over few seeds, McNemar's test on the images, and the runs needed."""
     rows = []
     for answer in answers:
         images = compare_images(answer.pairing.pairs, metric)
         rows.append([_title(answer), _bootstrap(answer, metric), *_image_cells(images), _needed(answer)])
-    header = ("comparison", "bootstrap", "first only", "second only", "McNemar", "seeds needed")
+    header = ("comparison", "bootstrap", "first only", "second only", "McNemar", "runs needed")
     return Table(header, rows, "<>>>>>")
 
 
@@ -115,7 +95,7 @@ def show_picture(answers: Sequence[Answer], metric: str, margin: float) -> Pictu
     }
     unit = "percentage points" if scale.unit else name_metric(metric)
     label = f"difference of {name_metric(metric)}, {unit}" if scale.unit else f"difference of {unit}"
-    caption = "Differences with their 95 % intervals; within the grey band they are smaller than the margin."
+    caption = "Differences with their 95 % intervals; within the gray band they are smaller than the margin."
     return Picture("differences", caption, plots.plot_differences(spreads, scale.factor * margin, label))
 
 
@@ -134,6 +114,10 @@ def warn(answers: Sequence[Answer], metric: str) -> list[str]:
         if not answer.difference.paired
     ]
     for answer in answers:
+        pairs, seeds = answer.pairing.pairs, {first.replicate for first, _ in answer.pairing.pairs}
+        if answer.difference.paired and len(seeds) < len(pairs):
+            shared = f"{len(pairs)} pairs of runs share {count(len(seeds), 'seed')}"
+            warnings.append(f"{_title(answer)}: {shared}; the test takes them for independent.")
         alone = len(answer.first.records) + len(answer.second.records) - 2 * len(answer.pairing.pairs)
         if answer.difference.paired and alone:
             subject, verb = ("1 run has", "counts") if alone == 1 else (f"{alone} runs have", "count")

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, mode
-from typing import Any
+from typing import Any, NamedTuple
 
 from src.analysis.runs import REPLICATES, RunRecord, drop_repeats, group_records
 from src.analysis.stats import Spread, compute_spread
@@ -119,7 +119,8 @@ def differing(records: Sequence[RunRecord]) -> tuple[str, ...]:
     """The names that tell the runs apart: choices first, then settings that do not follow from a choice.
 
     `optimizer=adam,sgd` differs in lr, betas and momentum too: they follow from the choice if equal choices always go
-    with equal values. A setting that the command line named is a column; one that equals it in every run never is.
+    with equal values. A setting that the command line named is a column; another one that equals it in every run is
+    none.
     """
     columns = []
     for group in CHOICES:
@@ -146,6 +147,25 @@ def choose_direction(metric: str, direction: str | None, setting: str = "directi
 
 def is_fraction(metric: str) -> bool:
     return metric.rpartition(".")[2] in FRACTIONS
+
+
+class Scale(NamedTuple):
+    """How numbers of a metric are written."""
+
+    factor: int
+    spec: str
+    unit: str
+
+    @classmethod
+    def of(cls, metric: str) -> "Scale":
+        return cls(100, ".2f", " points") if is_fraction(metric) else cls(1, ".4g", "")
+
+    @property
+    def percent(self) -> str:
+        return " %" if self.unit else ""
+
+    def signed(self, value: float) -> str:
+        return f"{self.factor * value:+{self.spec}}"
 
 
 def format_metric(metric: str, value: float) -> str:

@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from src.errors import require
 from src.files import write_atomically, write_text
-from src.formatting import format_markdown, format_table
+from src.formatting import first_three, format_markdown, format_table
 from src.run_dir import relative
 
 if TYPE_CHECKING:  # sweeps print tables without importing Matplotlib
@@ -119,8 +119,7 @@ def document_folder(page: str) -> Iterator[Path]:
     present = sorted(path.name for path in folder.iterdir())
     require(
         not present or page in present,
-        f"{folder} is not empty and holds no {page} ({', '.join(present[:3])}{' ...' * (len(present) > 3)}); choose a "
-        "new folder with hydra.run.dir",
+        f"{folder} is not empty and holds no {page} ({first_three(present)}); choose a new folder with hydra.run.dir",
     )
     try:
         yield folder

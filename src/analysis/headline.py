@@ -5,8 +5,16 @@ from collections.abc import Sequence
 
 from src.analysis import plots
 from src.analysis.answer import CANNOT_TELL, HELPS, HURTS, NO_DIFFERENCE, POINT, Answer, answer_all
-from src.analysis.answer_page import Scale
-from src.analysis.compare import TEST_ACCURACY, Comparison, SettingRow, measure_spread, name_metric, short_names
+from src.analysis.compare import (
+    CHOICES,
+    TEST_ACCURACY,
+    Comparison,
+    Scale,
+    SettingRow,
+    measure_spread,
+    name_metric,
+    short_names,
+)
 from src.analysis.document import Block, Heading, Picture, Table
 from src.analysis.pairs import MAX_PAIRS, Group, pair_runs
 from src.analysis.runs import drop_repeats
@@ -25,7 +33,9 @@ def ask(names: Sequence[str], count: int) -> str:
     """The question in words: of `count` settings that differ in `names`."""
     if not names or count < 2:
         return "How good is this setting?"
-    return f"Does {names[0]} help?" if len(names) == 1 and count == 2 else f"Which {' and '.join(names)} is best?"
+    if len(names) > 1 or count > 2:
+        return f"Which {' and '.join(names)} is best?"
+    return f"Which {names[0]} is better?" if names[0] in CHOICES else f"Does {names[0]} help?"
 
 
 def show_headline(comparison: Comparison) -> list[Block]:

@@ -39,7 +39,7 @@ def plot_setting_curves(
     """Mean and range of the runs of each setting, over the epochs that all of its runs completed.
 
     `curves` holds one curve per run, by the setting's name. Up to four settings share one chart; of more, each has a
-    panel with the others' means in grey, and those beyond the first 24 have none.
+    panel with the others' means in gray, and those beyond the first 24 have none.
     """
     epochs = {name: list(zip(*runs, strict=False)) for name, runs in curves.items() if runs}  # [epoch][run]
     together = len(epochs) <= MAX_TOGETHER
@@ -105,7 +105,7 @@ def plot_gaps(accuracies: Mapping[str, tuple[float | None, float | None]]) -> Fi
 
 @in_style
 def plot_differences(differences: Mapping[str, Sequence[float]], margin: float, label: str) -> Figure:
-    """Differences by their name, each (mean, low, high) or (mean,), around zero; a grey band spans the margin."""
+    """Differences by their name, each (mean, low, high) or (mean,), around zero; a gray band spans the margin."""
     figure = Figure(figsize=(11, 1.4 + 0.45 * len(differences)), layout="constrained")
     ax = figure.subplots()
     ax.axvspan(-margin, margin, color="0.9", lw=0)

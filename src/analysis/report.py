@@ -8,7 +8,7 @@ from src.analysis.compare import TEST_ACCURACY, Comparison, measure_gap, measure
 from src.analysis.document import Block, Commands, Heading, Picture, PictureFile, Table
 from src.analysis.runs import Rows, RunRecord, device_of, drop_repeats, unreadable
 from src.errors import UserError
-from src.formatting import duration, percent
+from src.formatting import count, duration, percent
 from src.loggers.logger import Row
 from src.metrics import confusion_matrix, most_confused, per_class
 from src.plots import plot_confusion
@@ -59,7 +59,7 @@ def load_best_run(comparison: Comparison) -> BestRun | None:
 def name_rows(comparison: Comparison) -> Rows:
     """The independent runs of each setting in which the metric was measured, by a short name."""
     named = zip(short_names(comparison), comparison.rows, strict=True)
-    return {name: drop_repeats(row.records) for name, row in named if row.spread}
+    return {name: drop_repeats(row.records, comparison.metric) for name, row in named if row.spread}
 
 
 def describe_runs(records: Sequence[RunRecord]) -> str:
@@ -67,7 +67,7 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
     completed = [record for record in records if record.status == Status.COMPLETED]
     devices = "; ".join(sorted({device_of(record) for record in completed}))
     time = duration(sum(record.seconds for record in records))
-    text = f"{len(records)} runs, {len(completed)} of them completed, {time} of training in all, on {devices}."
+    text = f"{count(len(records), 'run')}, {len(completed)} of them completed, {time} of training in all, on {devices}."
     if any(record.settings["data.validation"] == "test" for record in records):
         text += (
             " Where data.validation=test, the validation images are the test set and the last epoch is evaluated: no"

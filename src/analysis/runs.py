@@ -16,6 +16,8 @@ from src.result import Status
 from src.run_dir import RunDir
 
 REPLICATES = ("seed", "data.fold")  # these repeat a setting; they are no settings to compare
+# the numbers of a run do not depend on these
+WITHOUT_EFFECT = ("data.workers", "data.cache", "data.source.cache", "trainer.checkpoint_minutes", "trainer.profile")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class RunRecord:
     result: dict[str, Any]  # the content of result.json
     history: list[Row]
     status: Status
-    reason: str  # why the run is not completed; empty for most others
+    reason: str  # why the run failed or cannot be read; else empty
     epochs: int  # completed
     seconds: float  # of training
 
@@ -94,6 +96,8 @@ def read_record(run_dir: RunDir) -> RunRecord:
             verify_checksum(run_dir.per_class_file)  # people read it, no command does
     except (UserError, OSError) as error:
         return unreadable(run_dir, error)
+    if result.get("status") == Status.RUNNING and not run_dir.is_locked():
+        result = run_dir.load_result()  # the run may have ended after it was read
     status, reason = Status(result.get("status", Status.WAITING)), result.get("reason") or ""
     if status == Status.RUNNING and not run_dir.is_locked():
         status, reason = Status.KILLED, "the process ended without a message: it was killed, or the machine went down"
@@ -120,8 +124,7 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     """
     unused = {"logger"} if config.data.augment else {"logger", "augmentation"}
     flat = dict(leaves({key: value for key, value in asdict(config).items() if key not in unused}))
-    del flat["data.workers"]  # only the time depends on it
-    return {name: _whole(value) for name, value in flat.items()}
+    return {name: _whole(value) for name, value in flat.items() if name not in WITHOUT_EFFECT}
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

@@ -7,9 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.analysis.answer_page import Scale
-from src.analysis.compare import Comparison, SettingRow, format_value, name_metric
-from src.plots import PALETTE, drawable, save
+from src.analysis.compare import Comparison, Scale, SettingRow, format_value, name_metric
+from src.plots import PALETTE, drawable, in_style, save
 
 PICTURE = "sweep.png"
 COLUMNS = 3  # panels side by side
@@ -25,6 +24,7 @@ def write_search_picture(comparison: Comparison, folder: Path) -> None:
         (folder / PICTURE).unlink(missing_ok=True)
 
 
+@in_style
 def plot_search(comparison: Comparison) -> Figure:
     """A panel for each setting, in it a point for each row: its mean and, of several runs, their range."""
     rows, names = [row for row in comparison.rows if row.spread], comparison.columns

@@ -50,7 +50,8 @@ def write_setting_curves(comparison: Comparison, folder: Path) -> None:
             writer.add_text("sweep", to_markdown(sweep_blocks(comparison)))
             writer.add_figure("settings", show_picture(rows, comparison.metric).figure)
     for row, name in zip(comparison.rows, curve_names(comparison), strict=True):
-        runs = [record for record in drop_repeats(row.records) if record.history]
+        measured = drop_repeats(row.records, comparison.metric) or drop_repeats(row.records)
+        runs = [record for record in measured if record.history]
         if not comparison.columns or not runs:
             continue
         with SummaryWriter(str(folder / FOLDER / name), filename_suffix=EVENTS_SUFFIX) as writer:

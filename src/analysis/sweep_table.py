@@ -7,10 +7,10 @@ from pathlib import Path
 
 from src.analysis.compare import (
     Comparison,
+    Scale,
     SettingRow,
     count_repeats,
     format_value,
-    is_fraction,
     name_metric,
 )
 from src.analysis.document import Table, to_markdown, to_text
@@ -90,15 +90,16 @@ def setting_blocks(comparison: Comparison) -> list[Table | str]:
 
 def _numbers(row: SettingRow, metric: str, repeated: bool) -> list[str]:
     """Mean, with `repeated` standard deviation and interval, and n as text, in percent where that is meant."""
-    in_percent = is_fraction(metric)
-    mean, interval, n = format_spread(row.spread) if in_percent else format_spread(row.spread, ".4g", 1, "")
+    scale = Scale.of(metric)
+    mean, interval, n = format_spread(row.spread, scale.spec, scale.factor, scale.percent)
     if row.spread and any(record.metric("data.seen_by_base") for record in row.records):
         mean += " !"
     if not repeated:
         return [mean, n]
     if row.spread is None or row.spread.std is None:
         return [mean, "-", interval, n]
-    return [mean, f"{100 * row.spread.std:.2f}" if in_percent else f"{row.spread.std:.2g}", interval, n]
+    std = f"{scale.factor * row.spread.std:{scale.spec}}" if scale.unit else f"{row.spread.std:.2g}"
+    return [mean, std, interval, n]
 
 
 def _notes(records: Sequence[RunRecord], halved: bool, by_validation: bool) -> list[str]:

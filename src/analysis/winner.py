@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from src.analysis.compare import Comparison, SettingRow, describe, format_metric, is_fraction, name_metric
+from src.analysis.compare import Comparison, Scale, SettingRow, describe, format_metric, name_metric
 from src.analysis.runs import drop_repeats
 from src.analysis.stats import CONFIDENCE, adjust_holm, paired_difference, unpaired_difference
 
@@ -37,7 +37,8 @@ def choose_winner(comparison: Comparison) -> Winner | None:
     adjusted = adjust_holm(p_values)
     close = sum(p > 1 - CONFIDENCE for p in adjusted)
     lead = abs(best.spread.mean - others[0].spread.mean)
-    points = f"{100 * lead:.2f} points" if is_fraction(metric) else f"{lead:.4g}"
+    scale = Scale.of(metric)
+    points = f"{scale.factor * lead:{scale.spec}}{scale.unit}"
     facts = f"{_sample(best, others[0], metric)}, p = {adjusted[0]:.2g}"
     if adjusted[0] <= 1 - CONFIDENCE:
         return Winner(best, f"{text}. Its lead over the next, {points}, is more than noise ({facts}).", True)
@@ -90,4 +91,5 @@ def _num_images(row: SettingRow, metric: str) -> int | None:
     keys = {"val": "validation_images", "test": "test_images"}
     if name not in PROPORTIONS or part not in keys:
         return None
-    return row.records[0].result.get("data", {}).get(keys[part]) or None
+    counts = [record.result.get("data", {}).get(keys[part]) for record in row.records]
+    return next(filter(None, counts), None)  # a run that failed early has none

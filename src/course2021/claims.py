@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
+from src.analysis.answer import POINT
 from src.analysis.compare import TEST_ACCURACY, measure_gap
 from src.analysis.runs import Rows, RunRecord, drop_repeats
 from src.analysis.stats import Spread, compute_spread, runs_needed
 from src.course2021.experiments import Claim
 
-POINT = 0.01  # differences below one percentage point count as none
 RISING = 0.005  # a run that gains more from one fifth of its epochs to the next has not converged
 GAP = 0.1  # ten points between training and validation count as overfitting
 OVERFITTING = Claim("Overfitting is the main enemy.", "deep: training - validation", "positive")

@@ -80,7 +80,7 @@ def show_claims(rows: Rows) -> list[Block]:
     measured = {claim.text: [100 * value for value in (spread.mean, spread.low, spread.high) if value is not None]
                 for claim, spread, *_ in findings[:-1] if spread}  # fmt: skip
     figure = plot_differences(measured, 1, "difference, percentage points")
-    text = "The differences between experiments and their 95 % intervals; the grey band is one point."
+    text = "The differences between experiments and their 95 % intervals; the gray band is one point."
     return [
         Heading("The claims, and what these runs say"),
         (

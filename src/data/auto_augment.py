@@ -112,7 +112,8 @@ def apply_operation(pixels: Tensor, operation: Tensor, magnitude: Tensor) -> Non
 def find_chosen(chosen: Tensor, operations: int) -> Tensor:
     """(k,) int64: the indices of the images for which `chosen` (N,) bool is true.
 
-    On a GPU and in a compiled graph k is the `capacity`, so that no step waits for the GPU: other images follow.
+    On a GPU and in a compiled graph k is always the `capacity`, so that no step waits for the GPU: the chosen images
+    come first, images that are not chosen fill the rest.
     """
     if chosen.device.type == "cpu" and not torch.compiler.is_compiling():
         return chosen.nonzero().squeeze(1)
@@ -120,7 +121,7 @@ def find_chosen(chosen: Tensor, operations: int) -> Tensor:
 
 
 def capacity(n: int, operations: int) -> int:
-    """How many of `n` images may draw one of `operations`: the mean and six standard deviations.
+    """How many of `n` images may draw one of so many `operations`: the mean and six standard deviations.
 
     If more images draw one, the surplus is not augmented; at six standard deviations this is rare.
     """

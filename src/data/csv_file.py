@@ -76,7 +76,8 @@ def _find_columns(header: Sequence[str], path: str) -> Mapping[str, int]:
     found = {}
     for column, known in COLUMNS.items():
         places = [place for place, name in enumerate(names) if name in known]
-        require(len(places) < 2, f"{printable(path)} has two columns of {column}s: {', '.join(header)}")
+        named = ", ".join(printable(header[place]) for place in places)
+        require(len(places) < 2, f"{printable(path)} has two columns of {column}s ({named}); keep one of them")
         if places:
             found[column] = places[0]
     lacking = [column for column in ("file", "label") if column not in found]

@@ -65,13 +65,13 @@ class LabeledImages:
         return LabeledImages(self.images.index_select(0, indices), self.labels.index_select(0, indices))
 
     def part(self, indices: Tensor) -> "LabeledImages":
-        """The same, but images of a file stay in it."""
+        """The images and labels at `indices` (n,) int64; images of a file are not read yet."""
         if isinstance(self.images, ImageRows):
             return LabeledImages(self.images.part(indices), self.labels[indices])
         return self[indices]
 
     def to(self, device: torch.device) -> "LabeledImages":
-        """The same on `device`; images of a file stay in it where that is the CPU."""
+        """All on `device`. Images of a file are read, unless `device` is the CPU."""
         images = self.images if device.type == "cpu" and isinstance(self.images, ImageRows) else self.images.to(device)
         return LabeledImages(images, self.labels.to(device))
 

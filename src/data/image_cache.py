@@ -121,16 +121,18 @@ class ImageCache:
         """Reserves the disk space of the images at `missing`: a mapped file that runs out of it ends the process."""
         path = self.folder / "images"
         each, total = 3 * self.size * self.size, int(np.prod(self.shape))
-        free = shutil.disk_usage(self.folder).free
+        if self.images is None:  # a new file: another process may have mapped the old one
+            (self.folder / "index.pt").unlink(missing_ok=True)  # first: it describes the old one
+            path.unlink(missing_ok=True)
+        taken = path.stat().st_blocks * 512 if path.exists() else 0
+        reserved = max(0, taken - int((self.state != UNREAD).sum()) * each)  # before an interruption
+        free = shutil.disk_usage(self.folder).free + reserved
         require(
             len(missing) * each < free,
             f"the decoded images take {len(missing) * each / 1e9:.2f} GB, but {printable(str(self.folder))} has "
             f"{free / 1e9:.2f} GB free; choose another folder with data.cache=..., a smaller data.image_size, or "
             "data.limit",
         )
-        if self.images is None:  # a new file: another process may have mapped the old one
-            (self.folder / "index.pt").unlink(missing_ok=True)  # first: it describes the old one
-            path.unlink(missing_ok=True)
         with path.open("r+b" if path.exists() else "w+b") as file:
             file.truncate(total)
             if hasattr(os, "posix_fallocate"):
@@ -158,7 +160,8 @@ class ImageCache:
 def choose_cache_folder(root: str, chosen: str | None, size: int, fit: str) -> Path:
     """Where the decoded images of `root`, a folder or file, are kept.
 
-    Beside them, or in the folder `chosen`; where the one may not be written, in ~/.cache/cifarlab.
+    Below `chosen` if given; else beside the images, or in ~/.cache/cifarlab ($XDG_CACHE_HOME) where that folder cannot
+    be written.
     """
     home, name = Path(root) if os.path.isdir(root) else Path(root).parent, f"{size}px-{fit}"
     if not os.path.isdir(root):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -13,9 +14,8 @@ from src.config import DataConfig
 from src.data.decoding import fit_image, fit_pixels
 from src.data.image_batches import BATCH_SIZE, read_in_batches
 from src.data.image_file import BrokenImage, to_rgb
-from src.errors import UserError, require
+from src.errors import UserError, first_line, require
 
-Path_ = str | os.PathLike[str]
 KINDS = "images must be a path or an image of Pillow, a list of either, or a uint8 array (N, 3, H, W) or (N, H, W, 3)"
 
 
@@ -48,10 +48,12 @@ def batch_images(images: Any, data: DataConfig) -> Iterator[Tensor]:
 
 
 def _as_tensor(images: Any) -> Tensor:
-    """(N, 3, H, W) uint8; views and negative strides of NumPy are copied."""
-    tensor = images if isinstance(images, Tensor) else torch.from_numpy(images.copy())
-    is_valid = tensor.dtype == torch.uint8 and tensor.ndim == 4 and len(tensor) > 0 and 3 in tensor.shape[1::2]
-    require(is_valid, f"{KINDS}; this one has the shape {tuple(tensor.shape)} and is {tensor.dtype}")
+    """(N, 3, H, W) uint8; what is no tensor is copied, for torch knows no negative strides."""
+    pixels = images if isinstance(images, Tensor) else np.array(images, order="C")
+    dtype = str(pixels.dtype).removeprefix("torch.")
+    is_valid = dtype == "uint8" and pixels.ndim == 4 and len(pixels) > 0 and 3 in pixels.shape[1::2]
+    require(is_valid, f"{KINDS}; this one has the shape {tuple(pixels.shape)} and is {dtype}")
+    tensor = torch.as_tensor(pixels)
     return tensor if tensor.shape[1] == 3 else tensor.permute(0, 3, 1, 2).contiguous()
 
 
@@ -60,9 +62,11 @@ def _convert(image: Image.Image, data: DataConfig) -> Tensor:
         return fit_image(to_rgb(ImageOps.exif_transpose(image)), data.image_size, data.fit)
     except BrokenImage as error:
         raise UserError(f"an image of mode {image.mode} cannot be used: {error}.") from error
+    except OSError as error:  # Pillow decodes a file when its pixels are first used
+        raise UserError(f"an image cannot be read: {first_line(error).rstrip('.')}.") from error
 
 
 def _describe(images: Any) -> str:
     if isinstance(images, Sequence):
         return f"a list of {', '.join(sorted({type(each).__name__ for each in images})) or 'nothing'}"
-    return f"a {type(images).__name__}"
+    return f"of the type {type(images).__name__}"

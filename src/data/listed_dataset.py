@@ -165,7 +165,7 @@ def _log_left_out(listings: Sequence[Listing], root: str) -> None:
     for kind, one, many in (
         ("no_images", "file is no image and is left out", "files are no images and are left out"),
         ("without_class", "file is in no class and is left out", "files are in no class and are left out"),
-        ("links", "file is a link to another one and counts once", "files are links to other ones and count once"),
+        ("links", "repeated file or link counts once", "repeated files or links count once"),
         ("loops", "link to a folder above it is not followed", "links to folders above them are not followed"),
     ):
         paths = [os.path.relpath(path, root) for listing in listings for path in getattr(listing, kind)]

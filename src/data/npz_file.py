@@ -1,6 +1,7 @@
 """Images in a NumPy file (.npz), as MedMNIST and many course exercises have them."""
 
 import os
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,12 +44,16 @@ def npz_file(root: str, image_size: int) -> ImageDataset:
         )
     train, val, test = parts["train"], parts["val"], parts["test"]
     count = 1 + int(max(part.labels.max() for part in (train, val, test) if part))
-    names = next((tuple(map(str, arrays[name].ravel())) for name in CLASS_NAMES if name in arrays), None)
+    names = next((tuple(map(_decode, arrays[name].ravel())) for name in CLASS_NAMES if name in arrays), None)
     classes = Classes(names or tuple(map(str, range(count))))
     if val is None:
         return ImageDataset(train, test, classes)
     both = LabeledImages(torch.cat([train.images, val.images]), torch.cat([train.labels, val.labels]))
     return ImageDataset(both, test, classes, torch.arange(len(train), len(both)))
+
+
+def _decode(name: Any) -> str:
+    return printable(name.decode(errors="replace") if isinstance(name, bytes) else str(name))
 
 
 def _find_part(arrays: dict[str, NDArray], part: str, path: str, size: int) -> LabeledImages | None:

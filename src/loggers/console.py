@@ -37,7 +37,7 @@ WATCHED = {
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints messages above the bar, warnings and those that have a `style` in colour."""
+    """Prints messages above the bar, warnings and those that have a `style` in color."""
 
     def emit(self, record: logging.LogRecord) -> None:
         style = screen.DOUBTFUL if record.levelno >= logging.WARNING else getattr(record, "style", None)

@@ -16,7 +16,16 @@ from matplotlib.figure import Figure
 
 from src.errors import UserError, first_line
 from src.loggers.logger import Logger, Row, RunStart
-from src.loggers.tracker import Outage, epoch_numbers, final_numbers, load_id, require_package, save_id, sweep_of
+from src.loggers.tracker import (
+    Outage,
+    epoch_numbers,
+    final_numbers,
+    id_file,
+    load_id,
+    require_package,
+    save_id,
+    sweep_of,
+)
 from src.metrics import Metrics
 from src.nodes import leaves
 from src.result import Status
@@ -67,7 +76,7 @@ class MlflowLogger(Logger):
             reason = shorten(first_line(error), 120, placeholder=" ...")
             raise UserError(
                 f"logger=mlflow cannot use {place} ({reason}); set MLFLOW_TRACKING_URI to a server that answers, or "
-                f"unset it to log to {LOCAL_FILE}."
+                f"unset it to log to {LOCAL_FILE}; to begin a new run there, remove {id_file(run.run_dir, 'mlflow')}."
             ) from error
         self.figures_dir = run.run_dir.figures_dir
         self.outage = Outage("MLflow", MlflowException, RequestException)

@@ -52,16 +52,17 @@ def require_package(name: str) -> None:
 
 def load_id(run: RunStart, tracker: str) -> str | None:
     """The id of the tracker's run that `run` continues; None for a run that begins."""
-    path = _id_file(run.run_dir, tracker)
+    path = id_file(run.run_dir, tracker)
     continues = bool(run.history) or run.run_dir.has_checkpoint
     return read_text(path).strip() if continues and path.exists() else None
 
 
 def save_id(run: RunStart, tracker: str, run_id: str) -> None:
-    write_text(_id_file(run.run_dir, tracker), f"{run_id}\n")
+    write_text(id_file(run.run_dir, tracker), f"{run_id}\n")
 
 
-def _id_file(run_dir: RunDir, tracker: str) -> Path:
+def id_file(run_dir: RunDir, tracker: str) -> Path:
+    """Of the run's folder: it holds the id of the tracker's run."""
     return run_dir.path / f"{tracker}_run_id.txt"
 
 

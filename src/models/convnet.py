@@ -44,8 +44,9 @@ class ConvNet(nn.Module):
 
     Args:
         blocks: number of filters of each 3x3 convolution (same padding, ReLU) in each block, [[64, 64], [128, 128]]. A
-            block ends with a batch norm, after its last ReLU, and a 2x2 pooling, as in the course report.
+            block ends with a 2x2 pooling, as in the course report.
         width: factor on the number of filters of every convolution.
+        batch_norm: each block has a batch norm between its last ReLU and its pooling.
         pooling: "max" or "average".
         dropout: probability of dropping each of the flattened features.
         dense: widths of the hidden dense layers, each followed by `activation`, one of ACTIVATIONS.

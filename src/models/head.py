@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class Head(nn.Linear):
-    """A dense layer that computes logits in float32 under autocast too.
+    """(N, in_features) of any float dtype -> logits (N, out_features) float32, under autocast too.
 
     Logits in bfloat16, with 8 significant bits, are often equal, and then the order of classes decides.
     """

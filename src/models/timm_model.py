@@ -10,7 +10,7 @@ from src.errors import require
 
 
 def timm_model(name: str, num_classes: int, weights: str | None = None, **settings: Any) -> nn.Module:
-    """The network `name` of timm with `settings` as further arguments, as img_size=32.
+    """(N, 3, H, W) float -> logits (N, num_classes): the network `name` of timm with further `settings` (img_size=32).
 
     Args:
         weights: a local file of pretrained weights; those of its last layer are left out where it has other classes.

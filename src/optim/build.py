@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from src.nodes import is_in
+
 
 def parameter_groups(
     model: nn.Module, decay_norms_and_biases: bool, lr_of: Mapping[str, float] | None = None
@@ -29,5 +31,5 @@ def parameter_groups(
 
 
 def _lr_of(name: str, lr_of: Mapping[str, float]) -> float | None:
-    parts = [part for part in lr_of if name == part or name.startswith(f"{part}.")]
+    parts = [part for part in lr_of if is_in(name, [part])]
     return lr_of[max(parts, key=len)] if parts else None

@@ -16,12 +16,14 @@ from typing import Any, Protocol
 
 from src.errors import Interrupted, UserError, first_line, require
 from src.files import read_text, write_text
+from src.formatting import count
 from src.overrides import COMMAND, exact_command
 from src.processes import LIFELINE, python_path
 from src.sweeps.job import folder_of, tell_problem
 
 JOBS_FILE = "submitted.json"  # in the folder of the sweep: the id of the job that trains each folder
 LOGS = ".submitit"  # in the folder of the sweep: what submitit keeps
+ENDED = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")  # states of SLURM
 LAST_ARRAY = "last_array.txt"  # there: the name of the array that was submitted last
 
 
@@ -146,9 +148,6 @@ class SlurmQueue(SubmititQueue):
             subprocess.run(["scancel", "--name", read_text(file)], capture_output=True)
 
 
-ENDED = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
-
-
 class LocalQueue(SubmititQueue):
     """This machine, by submitit: each job is watched by a process of its own, whose number is the job's id."""
 
@@ -193,7 +192,7 @@ def run_all(queue: Queue, jobs: Sequence[Sequence[str]], folder: Path, at_once: 
     ids = {path: known[path.name] for path in paths if known.get(path.name) in active}
     waiting = [(path, TrainJob(job, exact_command())) for path, job in zip(paths, jobs, strict=True) if path not in ids]
     if ids:
-        print(f"{len(ids)} jobs are queued or running already: waiting for them", flush=True)
+        print(f"waiting for {count(len(ids), 'job')} already queued or running", flush=True)
     try:
         while waiting or ids:
             if batch := waiting[: max(0, at_once - len(ids))]:
@@ -201,7 +200,7 @@ def run_all(queue: Queue, jobs: Sequence[Sequence[str]], folder: Path, at_once: 
                 submitted = queue.submit([job for _, job in batch])
                 ids |= dict(zip((path for path, _ in batch), submitted, strict=True))
                 write_ids(folder, {path.name: number for path, number in ids.items()})
-                print(f"submitted {len(batch)} jobs: {', '.join(submitted)}", flush=True)
+                print(f"submitted {count(len(batch), 'job')}: {', '.join(submitted)}", flush=True)
             time.sleep(queue.poll_seconds)
             still = queue.unfinished(list(ids.values()))
             for path in [path for path, number in ids.items() if number not in still]:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, read_write
 
 from src.analysis.runs import REPLICATES, RunRecord, read_record
 from src.choices import config_folders
+from src.errors import UserError
 from src.overrides import allow_new_keys, key_of, quote_override
 from src.result import Status
 from src.run_dir import RunDir, relative
@@ -95,6 +96,9 @@ def options_of_run(config: DictConfig) -> list[str]:
 
 def tell_problem(path: Path, problem: str) -> None:
     """One line for a job that has ended, unless its run knows how: `SweepProgress` tells that."""
-    status = RunDir(path).load_result().get("status", Status.WAITING)
+    try:
+        status = RunDir(path).load_result().get("status", Status.WAITING)
+    except (UserError, OSError):  # the table at the end names the damaged file
+        status = Status.WAITING
     if status in (Status.WAITING, Status.RUNNING):
         say_error(f"{path}: {problem}")

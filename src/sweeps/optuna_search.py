@@ -97,9 +97,10 @@ class Search:
         self.tell(number, None)
 
     def report(self, number: int, epoch: int, value: float) -> None:
-        """The value of trial `number` at a rung."""
-        if not self.study.trials[number].state.is_finished():
-            self.optuna.trial.Trial(self.study, self.study.trials[number]._trial_id).report(value, epoch)
+        """The value of trial `number` at a rung; a sweep that continues reports some of them again."""
+        trial = self.study.trials[number]
+        if not trial.state.is_finished() and epoch not in trial.intermediate_values:
+            self.optuna.trial.Trial(self.study, trial._trial_id).report(value, epoch)
 
     def continues(self, number: int, epoch: int) -> bool:
         """Whether trial `number` is among the best 1/eta of all that have reached the rung, or one of the first eta."""

@@ -33,6 +33,7 @@ class SweepProgress:
 
     def __init__(self, metric: str, direction: str, one_by_one: bool) -> None:
         self.metric, self.direction, self.one_by_one = metric, direction, one_by_one
+        self.refreshing = threading.Lock()  # the watcher and the sweep's own thread refresh
         self.seconds = self.trained = 0.0  # time of earlier launches, and how many whole runs they trained in it
 
     @contextmanager
@@ -72,14 +73,15 @@ class SweepProgress:
 
     def refresh(self, tell: bool) -> None:
         """Reads the result files again; with `tell` prints what has changed since it last did."""
-        self.now = {job: self.load(job, self.now[job]) for job in self.jobs}
-        self.estimate()
-        self.bar.update(self.task, completed=len(self.known) + sum(self.has_ended(job) for job in self.jobs))
-        for job in self.jobs if tell else ():
-            status = self.status(job)
-            if status not in (Status.WAITING, self.told[job]):
-                self.told[job] = status
-                self.tell_end(job) if self.has_ended(job) else self.tell_start(job)
+        with self.refreshing:
+            self.now = {job: self.load(job, self.now[job]) for job in self.jobs}
+            self.estimate()
+            self.bar.update(self.task, completed=len(self.known) + sum(self.has_ended(job) for job in self.jobs))
+            for job in self.jobs if tell else ():
+                status = self.status(job)
+                if status not in (Status.WAITING, self.told[job]):
+                    self.told[job] = status
+                    self.tell_end(job) if self.has_ended(job) else self.tell_start(job)
 
     def tell_start(self, job: Job) -> None:
         """As "job 2 of 4: seed=0 optimizer.lr=0.1"."""

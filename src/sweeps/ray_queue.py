@@ -40,6 +40,8 @@ class RayQueue:
                 **({} if address else {"include_dashboard": False}),
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
+            if not address:
+                raise UserError(f"Ray cannot be started on this machine ({first_line(error).rstrip('.')}).") from error
             raise UserError(
                 f"hydra.launcher.address={address}: no Ray cluster answers ({first_line(error).rstrip('.')}); one that "
                 "wants a token needs RAY_AUTH_MODE=token."

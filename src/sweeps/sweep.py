@@ -21,6 +21,7 @@ from src.analysis.sweep_table import sweep_text, write_sweep
 from src.analysis.winner import choose_winner
 from src.config import RunConfig
 from src.errors import UserError, require
+from src.formatting import count, first_three
 from src.overrides import exact_command, key_of, name_choices, named_keys, shell_override
 from src.parsing import parse_config
 from src.result import Status, is_finished
@@ -149,7 +150,7 @@ class Sweep:
         if unfinished:
             self._tell_how_to_continue()
         self._tell_winner(comparison, jobs)
-        require(not unfinished, f"{unfinished} of {len(jobs)} jobs are not completed")
+        require(not unfinished, f"{unfinished} of {count(len(jobs), 'job')} did not complete")
 
     def _write_table(self, jobs: Sequence[Job]) -> Comparison:
         """Prints and writes the table, and its pictures."""
@@ -207,13 +208,12 @@ def require_own_folder(folder: Path, job_names: Sequence[str], own_file: str = "
     is_sweep = any(name in present for name in job_names)
     require(
         not (is_sweep and others),
-        f"{folder} holds jobs that this command does not have ({', '.join(others[:3])}); type the sweep's own command, "
+        f"{folder} holds jobs that this command does not have ({first_three(others)}); type the sweep's own command, "
         "with further values of its first setting at most, or choose another hydra.sweep.dir",
     )
     require(
         is_sweep or not present,
-        f"{folder} is not empty and holds no sweep ({', '.join(present[:3])}{' ...' * (len(present) > 3)}); choose a "
-        "new folder with hydra.sweep.dir",
+        f"{folder} is not empty and holds no sweep ({first_three(present)}); choose a new folder with hydra.sweep.dir",
     )
 
 

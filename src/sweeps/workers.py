@@ -77,6 +77,7 @@ class ProcessPool:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            errors="replace",
             pass_fds=(self.lifeline,),
             env=self._environment(),
             process_group=0,  # a terminal's Ctrl-C reaches it through this process, and so only once

@@ -53,11 +53,11 @@ def find_cause(trainer: "Trainer", images: Tensor, labels: Tensor) -> str:
         return (
             f"batch norm's running statistics, means over about {1 / momentum:.0f} steps, lag behind the weights after "
             f"{steps} steps; try {raised}more steps (a smaller data.batch_size, more trainer.epochs), or a lower "
-            f"optimizer.lr ({trainer.lr:g} in the next step)"
+            f"optimizer.lr ({trainer.state.lr:g} in the last step)"
         )
     return (
         "what the network learns in an epoch is lost at its end; lower optimizer.lr "
-        f"({trainer.lr:g} in the next step), or clip the gradients with trainer.grad_clip_norm=1"
+        f"({trainer.state.lr:g} in the last step), or clip the gradients with trainer.grad_clip_norm=1"
     )
 
 

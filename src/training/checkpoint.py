@@ -115,7 +115,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     require(path.exists(), f"{path} does not exist: the run has not reached that checkpoint")
     other = path.with_name("best.pt" if path.stem == "last" else "last.pt")
-    advice = f"copy {other} over it, or train again in another folder"
+    advice = f"{f'copy {other} over it' if other.exists() else 'restore it'}, or train again in another folder"
     content = load_tensors(path, SHAPE, advice)
     require_finite(content["model"], path, advice)
     Classes.from_saved(content["classes"], path)
@@ -132,7 +132,10 @@ def load_last(run_dir: RunDir) -> dict[str, Any]:
     except UserError as error:
         if not run_dir.checkpoint("previous").exists():
             raise
-        content = load_checkpoint(run_dir.checkpoint("previous"))
+        try:
+            content = load_checkpoint(run_dir.checkpoint("previous"))
+        except UserError:
+            raise error from None  # the last is the one to mend
         log.warning(
             f"WARNING: {error} The run continues from the checkpoint before it, {run_dir.checkpoint('previous')} "
             f"(epoch {content['epoch']}, batch {content['batch']})."

@@ -82,9 +82,8 @@ def evaluate_saved_run(run: str, config: DictConfig) -> EvaluatedRun:
         "train": (splits.train, splits.train_indices),
     }[split]
     require(data is not None, f"split={config.split}: {run} held no images out (data.validation=none)")
-    logits, flipped = trained.logits(data.images), None
-    if trained.config.trainer.tta_flip if config.tta_flip is None else config.tta_flip:
-        flipped = (logits + trained.logits(data.images, mirrored=True)) / 2
+    logits = trained.logits(data.images)
+    flipped = trained.average_mirrored(logits, data.images) if trained.flips(config.tta_flip) else None
     result = trained.run_dir.load_result()
     is_evaluated = result.get("evaluated") == trained.checkpoint
     return EvaluatedRun(

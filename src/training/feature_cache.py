@@ -54,6 +54,9 @@ def load_or_compute_features(
     and kept in its folder as features/<hash of weights, images and preprocessing>.pt. `between_batches` may raise to
     end early.
     """
+    for data in (splits.dataset.train, splits.dataset.test):
+        if isinstance(data.images, ImageRows):  # all at once; the fingerprint would read them bit by bit
+            data.images.cache.fill(data.images.indices, between_batches)
     folder = find_run(config.init.run, "init.run").path / "features"
     path = folder / f"{_key(splits.dataset, classifier, config)}.pt"
     if not path.exists():  # else the folder may be one that only others may write
@@ -84,9 +87,6 @@ def _make_writable(folder: Path) -> None:
 
 
 def _compute(path: Path, dataset: ImageDataset, classifier: Classifier, between_batches: Callable[[], None]) -> None:
-    for data in (dataset.train, dataset.test):
-        if isinstance(data.images, ImageRows):
-            data.images.cache.fill(data.images.indices, between_batches)
     part, preprocess = classifier.model.features, classifier.preprocess
     placement = replace(classifier.placement, ranks=ALONE)  # one rank computes, the others wait
     features = {
@@ -98,7 +98,8 @@ def _compute(path: Path, dataset: ImageDataset, classifier: Classifier, between_
 
 def _key(dataset: ImageDataset, classifier: Classifier, config: RunConfig) -> str:
     data, placement = fingerprint(dataset.train, dataset.test), classifier.placement
-    kernels = "tf32" if torch.backends.cudnn.conv.fp32_precision == "tf32" else placement.autocast_dtype
+    is_tf32 = placement.device.type == "cuda" and torch.backends.cudnn.conv.fp32_precision == "tf32"
+    kernels = "tf32" if is_tf32 else placement.autocast_dtype
     preprocessing = f"{config.data.pixel_mean} {config.data.pixel_std} {kernels} {placement.device.type}"
     described = f"{data} {classifier.frozen_hash} {classifier.model.features} {preprocessing}"
     return hashlib.sha256(described.encode()).hexdigest()[:16]

@@ -127,9 +127,10 @@ def forward_share(config: RunConfig) -> float:
 
 
 def evaluation_seconds(trainer: "Trainer") -> float:
-    """Time of the final evaluation at the speed of the epoch under way."""
+    """Time of an epoch's validation and of the final evaluation, at the speed of the epoch under way."""
     trained, full_size = trainer.meter, trainer.config.data.image_size
-    seconds = num_evaluated(trainer.splits, trainer.config.trainer.tta_flip) * trained.seconds / trained.images
+    num_images = len(trainer.validation or ()) + num_evaluated(trainer.splits, trainer.config.trainer.tta_flip)
+    seconds = num_images * trained.seconds / trained.images
     seconds *= forward_share(trainer.config)
     seconds *= step_cost(full_size) / step_cost(trainer.image_size() or full_size)
     return min(seconds, 30 * trainer.config.trainer.max_minutes)  # at most half: the first steps are slow and mislead

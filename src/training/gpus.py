@@ -11,7 +11,7 @@ from typing import NamedTuple, TextIO
 from src.lock import try_lock
 
 GPU_LOCKS = Path(tempfile.gettempdir()) / f"cifarlab-gpus-{os.getuid()}"
-_claimed: dict[Path, tuple[int, TextIO]] = {}  # an open file keeps its lock as long as this process lives
+_claimed: dict[Path, tuple[str, TextIO]] = {}  # UUID and lock: an open file keeps it as long as this process lives
 
 
 class Gpu(NamedTuple):
@@ -41,14 +41,14 @@ def claim_gpu(uuids: Sequence[str], gpus: Mapping[str, Gpu], locks: Path = GPU_L
     (CUDA_VISIBLE_DEVICES). A process keeps the GPU that it was given first, so that the runs of a sequential sweep stay
     on one.
     """
-    if locks in _claimed:
-        return _claimed[locks][0]
+    if locks in _claimed and _claimed[locks][0] in uuids:
+        return uuids.index(_claimed[locks][0])
     locks.mkdir(exist_ok=True)
     free = [gpus[uuid].free_mebibytes if uuid in gpus else 0 for uuid in uuids]
     freest = sorted(range(len(uuids)), key=free.__getitem__, reverse=True)
     for index in freest:
         file = try_lock(locks / uuids[index])
         if file is not None:
-            _claimed[locks] = (index, file)
+            _claimed[locks] = (uuids[index], file)  # one that was claimed before is free again
             return index
     return freest[0]

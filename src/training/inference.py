@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from src.data.image_rows import ImageRows
+from src.nodes import is_in
 from src.training.device import Placement
 
 EVAL_BATCH = 512  # fixed, so that a model gives the same digits in training and in `src.evaluate`
@@ -106,7 +107,7 @@ class Classifier:
         return digest.hexdigest()[:16]
 
     def _is_kept(self, name: str) -> bool:
-        return self.keeps_base and name.startswith(tuple(f"{part}." for part in self.frozen))
+        return self.keeps_base and is_in(name, self.frozen)
 
 
 @torch.inference_mode()
@@ -120,9 +121,8 @@ def compute_outputs(
 ) -> Tensor:
     """Outputs (N, ...) float32, on the device, of `module` in evaluation mode for `images` (N, 3, H, W) uint8.
 
-    With `mirrored`, of the images' mirror images. `module` is left in evaluation mode.
-    `between_batches` may raise to end early. Ranks share the batches; each returns
-    all outputs.
+    With `mirrored`, of the images' mirror images. `module` is left in evaluation mode. `between_batches` may raise to
+    end early. Ranks share the batches; each returns all outputs.
     """
     module.eval()
     torch.backends.cudnn.benchmark = False  # see Trainer.train_epoch

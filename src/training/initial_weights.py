@@ -10,13 +10,14 @@ from torch.optim import Optimizer
 
 from src.errors import UserError, first_line, require
 from src.init_config import InitConfig
+from src.nodes import is_in
 from src.run_dir import find_run
 from src.training.checkpoint import load_checkpoint
 from src.training.inference import Classifier
 from src.training.messages import log
 
 CONTAINERS = ("state_dict", "model", "model_state_dict", "net")  # keys under which files of checkpoints hold weights
-PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
+PREFIXES = ("module.", "_orig_mod.", "module.")  # of DataParallel and torch.compile, in either order
 
 
 def load_initial_weights(model: nn.Module, init: InitConfig, num_classes: int, image_size: int) -> None:
@@ -28,17 +29,17 @@ def load_initial_weights(model: nn.Module, init: InitConfig, num_classes: int, i
     """
     source, given = _read_source(init)
     require_parts(model, "init.freeze", init.frozen_parts)
-    trained = [n for n, w in model.named_parameters() if w.requires_grad and not _is_in(n, init.frozen_parts)]
+    trained = [n for n, w in model.named_parameters() if w.requires_grad and not is_in(n, init.frozen_parts)]
     require(bool(trained), f"init.freeze={init.freeze} leaves nothing to train; freeze fewer parts")
     heads = find_heads(model, num_classes, image_size)
 
     def is_loaded(name: str) -> bool:
-        return not init.freeze or _is_in(name, init.frozen_parts) or not _is_in(name, heads)
+        return not init.freeze or is_in(name, init.frozen_parts) or not is_in(name, heads)
 
     own = {name: value for name, value in model.state_dict().items() if is_loaded(name)}
     given = {name: value for name, value in given.items() if is_loaded(name)}
-    new = [n for n in own if n in given and _is_in(n, heads) and _has_other_classes(own[n], given[n], num_classes)]
-    frozen = [name for name in new if _is_in(name, init.frozen_parts)]
+    new = [n for n in own if n in given and is_in(n, heads) and _has_other_classes(own[n], given[n], num_classes)]
+    frozen = [name for name in new if is_in(name, init.frozen_parts)]
     count = len(given[new[0]]) if new else num_classes
     require(not frozen, f"init.freeze={init.freeze} keeps a head of {count} classes, this run has {num_classes}")
     given |= {name: own[name] for name in new}
@@ -71,8 +72,8 @@ def load_frozen_parts(model: nn.Module, init: InitConfig) -> None:
     """Loads the parts that init.freeze names from the base run: checkpoints do not repeat them."""
     source, given = _read_source(init)
     require_parts(model, "init.freeze", init.frozen_parts)
-    own = {name: value for name, value in model.state_dict().items() if _is_in(name, init.frozen_parts)}
-    given = {name: value for name, value in given.items() if _is_in(name, init.frozen_parts)}
+    own = {name: value for name, value in model.state_dict().items() if is_in(name, init.frozen_parts)}
+    given = {name: value for name, value in given.items() if is_in(name, init.frozen_parts)}
     _require_same_shapes(init, source, [], own, given)
     model.load_state_dict({**model.state_dict(), **given})
 
@@ -95,7 +96,7 @@ def unfreeze_gradually(classifier: Classifier, optimizer: Optimizer, init: InitC
     trainable = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
     for name, weight in classifier.model.named_parameters():
         if id(weight) in trainable:
-            weight.requires_grad_(not _is_in(name, classifier.frozen))
+            weight.requires_grad_(not is_in(name, classifier.frozen))
 
 
 def require_parts(model: nn.Module, setting: str, parts: Sequence[str]) -> None:
@@ -148,11 +149,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def _is_in(name: str, parts: Sequence[str]) -> bool:
-    """Whether the tensor `name` belongs to one of the parts."""
-    return any(name == part or name.startswith(f"{part}.") for part in parts)
-
-
 def _has_other_classes(own: Tensor, given: Tensor, num_classes: int) -> bool:
     """Whether a tensor of the last layer was made for another number of classes."""
     return (
@@ -167,11 +163,11 @@ def _require_same_shapes(
     if not wrong:
         return
     shown = "; ".join(f"{name} {_shape(given.get(name))} there, {_shape(own.get(name))} here" for name in wrong[:6])
-    others = sorted({name.split(".")[0] for name in own if not _is_in(name, heads)})
+    others = sorted({name.split(".")[0] for name in own if not is_in(name, heads)})
     freeze_others = others[0] if len(others) == 1 else f"[{','.join(others)}]"
     advice = (
         f", or init.freeze={freeze_others} to start with a new head"
-        if all(_is_in(name, heads) for name in wrong)
+        if all(is_in(name, heads) for name in wrong)
         else ""
     )
     require(

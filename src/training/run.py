@@ -163,6 +163,8 @@ def record_start(trainer: Trainer, splits: Splits, summary: Summary) -> None:
         environment=describe_environment(device),
     )
     log.info(heading(config, run_dir.load_result().get("choices", {}), run_dir, splits, device))
+    if config.trainer.cuda_graph and not trainer.is_captured:
+        log.warning("trainer.cuda_graph=true does nothing here: it needs one CUDA device")
     last_size = trainer.loader.plan.sizes[-1]
     if last_size > config.data.batch_size:
         log.info(f"the last batch of an epoch has {last_size} images: a single one would be left over")

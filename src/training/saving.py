@@ -54,7 +54,7 @@ def stop_if_asked(trainer: "Trainer") -> None:
 
 
 def is_out_of_time(trainer: "Trainer") -> bool:
-    """Whether max_minutes leaves no more time than the final evaluation takes."""
+    """Whether max_minutes leaves no more time than a validation and the final evaluation take."""
     minutes = trainer.config.trainer.max_minutes
     if minutes is None:
         return False

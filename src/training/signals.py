@@ -29,8 +29,8 @@ def stop_on_signals(log_file: Path | None) -> Iterator[StopRequest]:
     """Within it the first SIGINT or SIGTERM only sets the request, a second one raises KeyboardInterrupt at once.
 
     Under torchrun a second one does nothing: torchrun repeats the terminal's signals. SIGUSR1, by which SLURM can
-    announce a time limit, only asks. SIGHUP, which a closing terminal sends, is noted in
-    `log_file`: the run goes on. Outside of the main thread Python hears no signals, and nothing changes.
+    announce a time limit, only asks. SIGHUP, which a closing terminal sends, is noted in `log_file`: the run goes on.
+    Outside of the main thread Python hears no signals, and nothing changes.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

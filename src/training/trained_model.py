@@ -52,9 +52,17 @@ class TrainedModel:
         trainer.tta_flip.
         """
         logits = self.logits(images)
-        if self.config.trainer.tta_flip if tta_flip is None else tta_flip:
-            logits = (logits + self.logits(images, mirrored=True)) / 2
+        if self.flips(tta_flip):
+            logits = self.average_mirrored(logits, images)
         return logits.softmax(dim=1)
+
+    def flips(self, tta_flip: bool | None) -> bool:
+        """`tta_flip`, or trainer.tta_flip of the run where that is None."""
+        return self.config.trainer.tta_flip if tta_flip is None else tta_flip
+
+    def average_mirrored(self, logits: Tensor, images: Tensor | ImageRows) -> Tensor:
+        """The mean of `logits`, those of `images`, and the logits of their mirror images."""
+        return (logits + self.logits(images, mirrored=True)) / 2
 
 
 def load_trained(run: str, checkpoint: str | None, device: str, trust: bool) -> TrainedModel:

@@ -33,12 +33,12 @@ def test_the_answer_is_a_sentence(smoothing):
     )
 
 
-def test_what_cannot_be_told_says_how_many_seeds_it_takes(recorded):
+def test_what_cannot_be_told_says_how_many_runs_it_takes(recorded):
     gains = (0.03, -0.02, 0.01)
     runs = [recorded(f"model.width={w}", f"seed={n}", test=0.5 + gains[n] * w) for w in (1, 2) for n in range(3)]
     (found,) = answer(runs, "model.width")
     assert describe_answer(found, TOP1, 0.01).endswith(
-        "the interval holds 0 and reaches beyond the margin. To detect a difference of one point, train 52 seeds of "
+        "the interval holds 0 and reaches beyond the margin. To detect a difference of one point, train 52 runs of "
         "each: 49 more than there are."
     )
 
@@ -88,6 +88,16 @@ def test_runs_that_can_be_compared_need_no_note(smoothing):
 def test_runs_without_a_partner_are_noted(smoothing):
     (note,) = warn(answer(smoothing[:-1], BY), TOP1)
     assert note == "0.1 against 0: 1 run has no partner and counts only in the table of settings."
+
+
+def test_pairs_that_share_a_seed_are_noted(recorded):
+    runs = [
+        recorded(f"model={model}", f"{BY}={value}", f"seed={n}", test=0.5 + n / 100 + value, overridden=[BY])
+        for model in ("deep", "baseline") for value in (0, 0.1) for n in (0, 1)
+    ]  # fmt: skip
+    assert warn(answer(runs, BY), TOP1) == [
+        "0.1 against 0: 4 pairs of runs share 2 seeds; the test takes them for independent."
+    ]
 
 
 @pytest.mark.slow

@@ -28,6 +28,18 @@ def test_the_answer_is_chosen_by_validation_and_judged_on_the_test_set(three):
     assert len(picture.figure.axes[0].lines) == 6  # an interval and a mean each
 
 
+@pytest.mark.parametrize(
+    ("setting", "values", "title"),
+    [
+        ("optimizer", ("adam", "sgd"), "Which optimizer is better?"),
+        ("model.dropout", (0, 0.5), "Does model.dropout help?"),
+    ],
+)
+def test_of_two_choices_one_is_better_and_a_setting_may_help(recorded, setting, values, title):
+    runs = [recorded(f"{setting}={value}", val=0.4, test=0.4) for value in values]
+    assert show_headline(compare(runs))[0].text == title
+
+
 def test_one_setting_has_no_rivals(recorded):
     title, answer, *_ = show_headline(compare([recorded(f"seed={n}", val=0.4, test=0.4) for n in range(2)]))
     assert title.text == "How good is this setting?"

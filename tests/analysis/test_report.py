@@ -39,7 +39,7 @@ def test_all_runs_get_curves_and_a_table(recorded):
     records = [recorded(f"optimizer={name}", val=0.3, train=0.5, history=FLAT) for name in ("adam", "sgd")]
     blocks = build_report(records, compare(records))
     headings = [block.text for block in blocks if isinstance(block, Heading)]
-    assert headings == ["Does optimizer help?", "Curves", "Overfitting", "All settings",
+    assert headings == ["Which optimizer is better?", "Curves", "Overfitting", "All settings",
                         "Commands that trained these runs"]  # fmt: skip
     pictures = [block.name for block in blocks if isinstance(block, Picture)]
     assert pictures == ["settings", "curves_top1", "curves_minutes", "curves_loss", "gap"]
@@ -59,6 +59,7 @@ def test_overfitting_shows_the_gap_and_the_lowest_validation_loss(recorded):
 
 def test_rows_hold_independent_runs_with_the_metric(recorded):
     records = [recorded("seed=0", val=0.4), recorded("seed=0", val=0.4), recorded("seed=1", val=0.2),
+               recorded("seed=2", status="failed", history=[0.1]),
                recorded("model.width=0.5", status="failed")]  # fmt: skip
     ((name, runs),) = name_rows(compare(records)).items()
     assert name == "1. width=1" and list(runs) == [records[0], records[2]]

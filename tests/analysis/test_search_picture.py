@@ -19,6 +19,7 @@ def search(recorded):
 def test_each_searched_setting_has_a_panel_and_decades_a_logarithmic_axis(recorded):
     axes = {ax.get_xlabel(): ax for ax in plot_search(search(recorded)).axes}
     assert set(axes) == {"optimizer", "model.dropout", "optimizer.lr"}
+    assert not axes["optimizer"].spines["top"].get_visible()  # as in the other pictures
     assert {name: ax.get_xscale() for name, ax in axes.items()} == {
         "optimizer": "linear", "model.dropout": "linear", "optimizer.lr": "log",
     }  # fmt: skip

@@ -26,6 +26,13 @@ def test_a_large_lead_is_more_than_noise(recorded):
     assert not choose_winner(compare(candidates(recorded, 0.40, 0.46, count=250))).is_clear
 
 
+def test_a_run_that_failed_before_it_read_its_data_hides_no_noise(recorded):
+    failed = recorded("model.dropout=0.1", "seed=0", data={}, status="failed")
+    finished = recorded("model.dropout=0.1", "seed=1", val=0.46, data={"validation_images": 2500})
+    winner = choose_winner(compare([*candidates(recorded, 0.40), failed, finished]))
+    assert winner.is_clear and "(one run each, 2,500 images, p = " in winner.text
+
+
 def test_how_many_runs_each_of_the_two_has_is_said(recorded):
     data = {"validation_images": 2500}
     records = [

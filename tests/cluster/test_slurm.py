@@ -93,7 +93,7 @@ def test_preempted_and_requeued_jobs_continue_and_a_failing_one_is_a_row(sweep, 
     await_that(lambda: status(first)["status"] == "running", 240)
     slurm("scontrol", "requeue", running()[0])
     output, _ = run.communicate(timeout=500)
-    assert run.returncode == 1 and "2 of 4 jobs are not completed" in output, output
+    assert run.returncode == 1 and "2 of 4 jobs did not complete" in output, output
     assert re.search(r"0.01 .* 2 +100 .*completed", output) and output.count("no longer a finite number") >= 2
     assert "continuing after epoch" in (first / "train.log").read_text()
 
@@ -104,7 +104,7 @@ def test_after_its_terminal_is_gone_the_same_command_waits_for_the_same_array(sw
     submitted = (tmp_path / "sweep" / "submitted.json").read_text()
     os.killpg(run.pid, signal.SIGKILL)
     output, _ = sweep("seed=0,1").communicate(timeout=300)
-    assert "2 jobs are queued or running already: waiting for them" in output and "submitted" not in output
+    assert "waiting for 2 jobs already queued or running" in output and "submitted" not in output
     assert (tmp_path / "sweep" / "submitted.json").read_text() == submitted
     assert re.search(r" 2 +100 .*completed", output), output
     report = [sys.executable, "-m", "src.report", "runs=sweep"]
@@ -147,7 +147,7 @@ def test_a_cancelled_job_is_saved_and_continues_with_the_same_command(sweep, tmp
     output, _ = run.communicate(timeout=300)
     assert run.returncode == 1 and "0_seed-0: interrupted" in output, output
     output, _ = sweep("seed=0,1").communicate(timeout=300)
-    assert output.count("submitted 1 jobs") == 1 and re.search(r" 2 +100 .*completed", output), output
+    assert output.count("submitted 1 job:") == 1 and re.search(r" 2 +100 .*completed", output), output
 
 
 def test_a_time_limit_that_is_too_short_is_several_turns(sweep, tmp_path):

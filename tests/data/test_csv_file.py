@@ -53,7 +53,7 @@ def test_other_separators_and_a_byte_order_mark(images, separator):
             r"has no column of labels; its first line is file,name; known headers are, for label: ",
         ),
         (["a,b", *rows(0)], "has no column of files and labels"),
-        (["file,path,label", *rows(0)], "has two columns of files: file, path, label"),
+        (["file,path,label", *rows(0)], r"has two columns of files \(file, path\); keep one of them"),
         (["file,label", "all/red/0.png,"], r"labels\.csv, line 2: label is empty"),
         (["file,label", "all/red/9.png,red", "x.png,red"], r"names 2 files that do not exist: .*9\.png, .*x\.png"),
         (["file,label,split", *rows(0, part="old")], "line 2: old is none of train, val and test"),

@@ -49,6 +49,7 @@ def test_reads_any_color_mode_and_shape(tmp_path, mode, color):
     write(tmp_path / "image.png", color, size=(100, 20), mode=mode)
     image = read_image(tmp_path / "image.png", 32)
     assert image.shape == (3, 32, 32) and image.dtype == torch.uint8
+    assert (image == (0 if mode == "P" else 90)).all()
 
 
 def test_reads_16_bits_of_gray_at_their_own_brightness(tmp_path):
@@ -158,7 +159,7 @@ def test_links_to_a_file_of_the_same_class_count_once(images, caplog):
     red = images / "train" / "red"
     (red / "soft.png").symlink_to("0.png")
     (red / "hard.png").hardlink_to(red / "1.png")
-    sentence = "2 files are links to other ones and count once: train/red/hard.png, train/red/soft.png."
+    sentence = "2 repeated files or links count once: train/red/hard.png, train/red/soft.png."
     assert lines_of(caplog, images) == (6, [sentence])
 
 

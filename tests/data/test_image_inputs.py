@@ -34,6 +34,12 @@ def test_paths_and_opened_images_are_preprocessed_like_files(paths):
     assert torch.equal(batched(Image.open(paths[0])), expected[:1])
 
 
+def test_an_opened_file_that_was_cut_off_is_one_sentence(paths, tmp_path):
+    (tmp_path / "cut.jpg").write_bytes(paths[2].read_bytes()[:-200])
+    with pytest.raises(UserError, match=r"an image cannot be read: image file is truncated"):
+        batched(Image.open(tmp_path / "cut.jpg"))
+
+
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (20, 11)])
 def test_arrays_may_have_their_channels_first_or_last(height, width):
     last = np.random.default_rng(0).integers(0, 256, (5, height, width, 3), dtype=np.uint8)
@@ -55,11 +61,12 @@ def test_batches_are_small_and_keep_the_order(paths, monkeypatch):
     ("images", "sentence"),
     [
         ([], "this is a list of nothing"),
-        (3, "this is a int"),
+        (3, "this is of the type int"),
+        (np.array(["a.png"]), r"has the shape \(1,\) and is <U5"),
         (["a.png", 3], "this is a list of int, str"),
-        (torch.zeros(2, 3, 8, 8), "is torch.float32"),
+        (torch.zeros(2, 3, 8, 8), "is float32"),
         (np.zeros((3, 8, 8), np.uint8), r"has the shape \(3, 8, 8\)"),
-        (np.zeros((2, 8, 8), np.uint16), r"has the shape \(2, 8, 8\) and is torch.uint16"),
+        (np.zeros((2, 8, 8), np.uint16), r"has the shape \(2, 8, 8\) and is uint16"),
         (np.zeros((0, 3, 8, 8), np.uint8), r"has the shape \(0, 3, 8, 8\)"),
         (np.zeros((2, 8, 3, 8), np.uint8), r"has the shape \(2, 8, 3, 8\)"),
         ("nowhere.png", r"nowhere.png cannot be read as an image \(there is no file\)"),

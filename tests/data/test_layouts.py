@@ -29,6 +29,12 @@ def test_class_folders_alone(tmp_path):
     assert counts(find_layout(str(tmp_path))) == {"train": 6}
 
 
+def test_links_upwards_are_no_classes(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path)
+    with pytest.raises(UserError, match="holds no class folders, only links to folders above it"):
+        find_layout(str(tmp_path))
+
+
 def test_a_class_may_be_called_train(tmp_path):
     for name in ("bus", "train"):
         write_image(tmp_path / name / "0.png")

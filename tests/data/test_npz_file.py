@@ -38,6 +38,13 @@ def test_keras_names_with_colors_are_resized(tmp_path):
     assert (data.train.images[0].permute(1, 2, 0).numpy() == x[0][:, 4:16]).all()
 
 
+def test_names_may_be_bytes_and_are_printable(tmp_path):
+    (x, y), (xt, yt) = draw(6, 8, 8), draw(3, 8, 8)
+    names = np.array([b"cat", "dög".encode(), b"a\x1b"])
+    path = save(tmp_path, x_train=x, y_train=y, x_test=xt, y_test=yt, class_names=names)
+    assert npz_file(path, 8).classes.names == ("cat", "dög", r"a\x1b")
+
+
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [

@@ -22,7 +22,7 @@ def test_has_the_speedruns_size(config_of):
     assert summary.multiply_adds == 174_979_872
 
 
-@pytest.mark.parametrize("size", [16, 20, 24, 32])
+@pytest.mark.parametrize("size", [9, 16, 20, 24, 32])
 def test_takes_images_of_any_size(size):
     network = SpeedrunNet((8, 16, 24), whitening=True, dirac=True, logit_scale=0.1, num_classes=7)
     assert network(torch.zeros(2, 3, size, size)).shape == (2, 7)

@@ -84,7 +84,7 @@ def test_jobs_that_are_still_queued_are_not_submitted_again(jobs, capsys):
     queue = FakeQueue(polls=3, active=["7"])
     run_all(queue, jobs, Path("sweep"), at_once=3)
     assert queue.submitted == ["resume=sweep/b", "resume=sweep/c"]
-    assert "1 jobs are queued or running already: waiting for them" in capsys.readouterr().out
+    assert "waiting for 1 job already queued or running" in capsys.readouterr().out
 
 
 def test_an_interrupted_wait_says_that_the_jobs_go_on(jobs, capsys, monkeypatch):

@@ -61,3 +61,6 @@ def test_a_problem_is_told_where_the_run_does_not_know_its_end(tmp_path, capsys)
     run_dir.update_result(status="failed", reason="so not.")
     tell_problem(run_dir.path, "error: so not.")
     assert capsys.readouterr().err == f"{run_dir.path}: ended with code -9\n"
+    run_dir.result_file.write_text("damaged")
+    tell_problem(run_dir.path, "ended with code -9")
+    assert capsys.readouterr().err == f"{run_dir.path}: ended with code -9\n"

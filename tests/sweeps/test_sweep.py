@@ -64,7 +64,7 @@ def swept(command, tmp_path_factory):
 def test_a_failing_job_is_a_row_with_its_reason_and_the_others_continue(swept):
     place, done = swept
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1] == "error: 1 of 3 jobs are not completed."
+    assert done.stderr.splitlines()[-1] == "error: 1 of 3 jobs did not complete."
     rows = {row["model.dropout"]: row for row in csv.DictReader((place / "mine" / "sweep.csv").open())}
     assert [rows[name]["status"] for name in ("0.5", "0.25", "2")] == ["completed", "completed", "failed"]
     assert "dropout=2 must lie in [0, 1)" in rows["2"]["reason"]
@@ -185,7 +185,7 @@ def test_a_folder_per_job_in_the_order_of_the_product(command, tmp_path, launche
 
 def test_each_job_resumes_its_folder(command, tmp_path, launched):
     done = sweep(command, tmp_path, "seed=0,1", "hydra.sweep.dir=my sweep")
-    assert done.returncode == 1 and done.stderr == "error: 2 of 2 jobs are not completed.\n"
+    assert done.returncode == 1 and done.stderr == "error: 2 of 2 jobs did not complete.\n"
     ((first, jobs),) = launched
     assert first == 0
     resumed = ["resume='my sweep/1_seed-1'", "hydra.sweep.dir='my sweep'", "hydra.sweep.subdir=1_seed-1", "trust=true"]

@@ -49,8 +49,8 @@ def test_an_average_that_lags_behind_is_named(hints):
 
 def test_without_another_suspect_it_is_the_learning_rate(tiny, trainer_of):
     trainer = trainer_of(tiny("model.batch_norm=false", "optimizer.lr=0.5"))
-    train = trainer.splits.train
-    assert "lower optimizer.lr (0.5 in the next step)" in find_cause(trainer, train.images, train.labels)
+    train, trainer.state.lr = trainer.splits.train, 0.5
+    assert "lower optimizer.lr (0.5 in the last step)" in find_cause(trainer, train.images, train.labels)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A run that is interrupted and resumed must end where the uninterrupted one ends, bit for bit."""
 
+import shutil
 from contextlib import contextmanager
 
 import pytest
@@ -9,7 +10,7 @@ from src.errors import Interrupted, UserError
 from src.loggers.history_csv import read_history
 from src.run_dir import RunDir
 from src.training import saving
-from src.training.checkpoint import load_checkpoint, restore
+from src.training.checkpoint import load_checkpoint, load_last, restore
 from src.training.inference import Classifier
 from src.training.run import run
 from src.training.signals import StopRequest
@@ -274,6 +275,24 @@ def test_a_state_dict_alone_is_no_checkpoint(tmp_path):
     torch.save({"weight": torch.zeros(1)}, tmp_path / "last.pt")
     with pytest.raises(UserError, match=r"last\.pt is no file of cifarlab, or damaged: model is missing"):
         load_checkpoint(tmp_path / "last.pt")
+
+
+def test_the_advice_names_a_file_only_where_it_is(plain, tmp_path):
+    (tmp_path / "last.pt").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"last\.pt is damaged.*; restore it, or train again"):
+        load_checkpoint(tmp_path / "last.pt")
+    shutil.copy(plain.checkpoint("best"), tmp_path)
+    with pytest.raises(UserError, match=r"last\.pt is damaged.*; copy .*best\.pt over it, or train again"):
+        load_checkpoint(tmp_path / "last.pt")
+
+
+def test_where_the_last_two_checkpoints_are_damaged_the_last_is_named(tmp_path):
+    run_dir = RunDir(tmp_path)
+    run_dir.checkpoint("last").parent.mkdir()
+    for name in ("last", "previous"):
+        run_dir.checkpoint(name).write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"last\.pt is damaged"):
+        load_last(run_dir)
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):

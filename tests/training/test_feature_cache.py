@@ -1,5 +1,7 @@
 """Heads on cached features must learn what they learn behind the frozen model itself."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -81,6 +83,15 @@ def test_other_preprocessing_has_features_of_its_own(over, base, tmp_path):
     before = set((base.path / "features").glob("*.pt"))
     train_in(tmp_path / "run", over("data.mean=[.1,.1,.1]", "trainer.epochs=1"))
     assert len(set((base.path / "features").glob("*.pt")) - before) == 1
+
+
+def test_another_precision_has_features_of_its_own(over):
+    config = over()
+    keys = set()
+    for precision in ("fp32", "bf16"):
+        chosen = replace(config, trainer=replace(config.trainer, precision=precision))
+        keys.add(feature_cache._key(load_splits(chosen).dataset, classifier_of(chosen), chosen))
+    assert len(keys) == 2
 
 
 def test_another_pooling_has_features_of_its_own(over, monkeypatch):

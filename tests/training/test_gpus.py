@@ -32,6 +32,13 @@ def test_processes_get_a_gpu_each_and_keep_it(tmp_path):
     assert start(script).communicate("\n")[0] == "0\n"
 
 
+def test_a_claim_follows_the_gpus_that_a_run_may_use(tmp_path):
+    locks = tmp_path / "gpus"
+    assert claim_gpu(["a", "b"], {}, locks) == 0
+    assert claim_gpu(["b"], {}, locks) == 0  # "a" is free again
+    assert start(f"print(claim_gpu(['b', 'a'], {{}}, Path({str(locks)!r})))").communicate()[0] == "1\n"
+
+
 def test_a_gpu_is_shared_where_all_are_taken(tmp_path):
     locks = tmp_path / "gpus"
     claim_gpu(["a"], {}, locks)

@@ -202,7 +202,7 @@ def test_a_job_that_fails_does_not_end_a_sweep_under_torchrun(start, tmp_path):
     values = "optimizer.lr=1e30,0.001"
     run = start(*TORCHRUN, *SMALL, "--multirun", "optimizer=sgd", values, "hydra.sweep.dir=sweep")
     output, _ = run.communicate(timeout=110)
-    assert run.returncode == 1 and "1 of 2 jobs are not completed" in output
+    assert run.returncode == 1 and "1 of 2 jobs did not complete" in output
     assert output.count("the loss is no longer a finite number") >= 1
 
 

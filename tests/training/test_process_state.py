@@ -26,6 +26,15 @@ def test_random_numbers_and_switches_are_those_before(monkeypatch):
     assert not torch.are_deterministic_algorithms_enabled() and CUBLAS not in os.environ
 
 
+def test_cuda_that_was_not_in_use_is_seeded_as_the_cpu_was(monkeypatch):
+    seeds = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    torch.manual_seed(7)
+    with kept_process_state():
+        torch.manual_seed(1)
+    assert seeds[-1] == 7
+
+
 def test_a_callers_own_choice_of_deterministic_algorithms_stays():
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:

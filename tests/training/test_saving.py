@@ -23,6 +23,16 @@ def test_max_minutes_leaves_time_to_evaluate_images_of_full_size(small, trainer_
     assert saving.is_out_of_time(trainer) is ends
 
 
+def test_max_minutes_leaves_time_for_a_validation(small, trainer_of, monkeypatch):
+    monkeypatch.setattr("src.training.final_eval.num_evaluated", lambda *_: 0)
+    trainer = trainer_of(small("trainer.epochs=4", "trainer.max_minutes=1"))
+    trainer.clock.started, trainer.clock.ticked = 0.0, 40.0
+    trainer.meter.images, trainer.meter.seconds = 100, 100 * 60 / len(trainer.validation)  # a validation takes 20 s
+    assert not saving.is_out_of_time(trainer)
+    trainer.clock.ticked = 41.0
+    assert saving.is_out_of_time(trainer)
+
+
 def test_a_save_is_no_time_of_training(tiny, trainer_of):
     trainer = trainer_of(tiny())
     trainer.run_dir.path.mkdir()

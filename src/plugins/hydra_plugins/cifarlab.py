@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from src.analysis.runs import REPLICATES
 from src.config import RunConfig
 from src.errors import require
+from src.formatting import count
 from src.processes import num_cpus
 from src.sweeps.cluster import LocalQueue, SlurmQueue, run_all, submitit_of
 from src.sweeps.grid import list_values, parse_overrides, product
@@ -122,10 +123,8 @@ class RandomSearch(Jobs):
     def announce(self, num_candidates: int, num_repetitions: int) -> None:
         fewer = f" (the space holds no more than {num_candidates})" if num_candidates < self.n_candidates else ""
         rungs = f", halving at epochs {self.rungs}" if self.rungs else ""
-        print(
-            f"{num_candidates} candidates{fewer} x {num_repetitions} runs each{rungs}, in {self.work.folder}",
-            flush=True,
-        )
+        candidates, runs = count(num_candidates, "candidate"), count(num_repetitions, "run")
+        print(f"{candidates}{fewer} x {runs} each{rungs}, in {self.work.folder}", flush=True)
 
 
 class OptunaSearch(RandomSearch):
