@@ -25,7 +25,7 @@ class DataConfig:
     skip_broken: bool = False  # of own images: leave out those that cannot be read; false: refuse them
     fit: str = "crop"  # of own images that are not square: crop the center, or letterbox (gray borders)
     cache: str | None = None  # the folder that keeps own images, decoded; null: .cifarlab beside them
-    test_share: float = 0.2  # of own images: the share of each class that is the test set, where there is none
+    test_share: float = 0.2  # of own images without a test set: the share of each class that is used as one
     num_classes: int | None = None  # null: as many as the data set has
     image_size: int = 32  # pixels; images of another size are resized once, when they are read
     batch_size: int = 128  # images per batch
@@ -79,7 +79,7 @@ class DataConfig:
 class TrainerConfig:
     epochs: int | float | None = 120  # length of the run, perhaps 8.75; null: as many as fit into max_minutes
     device: str = "auto"  # auto: cuda where there is one, else cpu
-    precision: str = "auto"  # auto: bf16 on GPUs (old: fp16), fp32 on CPUs; bf16_if_supported: bf16 on CPUs too; ...
+    precision: str = "auto"  # auto: bf16 (old GPUs: fp16), on CPUs fp32; or bf16_if_supported, fp32, tf32, bf16, fp16
     memory_format: str = "auto"  # auto: channels_last, the faster one wherever measured
     gpus: int = 1  # GPUs of this machine that share each batch; with device=cpu: processes. torchrun starts them itself
     sync_batch_norm: bool = True  # with several GPUs: one mean and variance for all; false: each has its own
@@ -88,7 +88,7 @@ class TrainerConfig:
     label_smoothing: float = 0.0  # of the cross-entropy (conf/loss/cross_entropy.yaml)
     ema_decay: float | None = None  # 0.999: evaluate a moving average of the weights; null: the weights themselves
     swa_start: float | None = None  # 0.75: evaluate the mean of the weights over the steps of the last quarter (SWA)
-    sam_rho: float | None = None  # 0.05: step by the gradient at the worst point this far away (SAM); twice the time
+    sam_rho: float | None = None  # 0.05: step by the gradient at the worst point nearby (SAM); up to twice the time
     sam_adaptive: bool = False  # distances relative to the size of each weight (ASAM); its sam_rho is larger: 0.5 to 2
     deterministic: bool = False  # algorithms whose result is the same each time, on a GPU too; slower
     decay_norms_and_biases: bool = True  # false: weight decay only for weights of two or more dimensions

@@ -92,7 +92,7 @@ def test_curves_hold_the_history_and_name_the_watched_set():
     assert list(ax.lines[1].get_ydata()) == [0.05, 0.1, 0.15]
 
 
-def test_confusion_is_ordered_by_superclass_and_normalised_per_row():
+def test_confusion_is_ordered_by_superclass_and_normalized_per_row():
     matrix = torch.tensor([[4, 0, 0], [2, 2, 0], [0, 0, 1]])
     ax = plots.plot_confusion(matrix, CLASSES).axes[0]
     shown = torch.tensor(ax.images[0].get_array().data) ** 2

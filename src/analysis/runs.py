@@ -16,14 +16,13 @@ from src.result import Status
 from src.run_dir import RunDir
 
 REPLICATES = ("seed", "data.fold")  # these repeat a setting; they are no settings to compare
-# the numbers of a run do not depend on these
-WITHOUT_EFFECT = ("data.workers", "data.cache", "data.source.cache", "trainer.checkpoint_minutes", "trainer.profile")
+WITHOUT_EFFECT = ("data.cache", "data.source.cache", "trainer.checkpoint_minutes")  # on the metrics
 
 
 @dataclass(frozen=True)
 class RunRecord:
     run_dir: RunDir
-    settings: dict[str, Any]  # by dotted name
+    settings: dict[str, Any]  # by dotted name, without those that have no effect on the metrics
     result: dict[str, Any]  # the content of result.json
     history: list[Row]
     status: Status
@@ -90,21 +89,21 @@ def collect(paths: Iterable[str | Path]) -> list[RunRecord]:
 def read_record(run_dir: RunDir) -> RunRecord:
     """The run as its folder tells it; where a file cannot be read, an unreadable record without settings."""
     try:
+        was_locked = run_dir.is_locked()
         config, result = run_dir.load_config(), run_dir.load_result()
         history = read_history(run_dir.history_file) if run_dir.history_file.exists() else []
         if run_dir.per_class_file.exists():
             verify_checksum(run_dir.per_class_file)  # people read it, no command does
     except (UserError, OSError) as error:
         return unreadable(run_dir, error)
-    if result.get("status") == Status.RUNNING and not run_dir.is_locked():
-        result = run_dir.load_result()  # the run may have ended after it was read
     status, reason = Status(result.get("status", Status.WAITING)), result.get("reason") or ""
-    if status == Status.RUNNING and not run_dir.is_locked():
+    if status == Status.RUNNING and not was_locked and not run_dir.is_locked():  # it may start or end meanwhile
         status, reason = Status.KILLED, "the process ended without a message: it was killed, or the machine went down"
     last = history[-1] if history else {}  # newer than result.json while a run trains and after it was killed
     epochs = max(result.get("epochs", 0), last.get("epoch", 0))
     seconds = max(result.get("seconds", 0.0), last.get("seconds") or 0.0)
-    return RunRecord(run_dir, flatten(config), result, history, status, reason, epochs, seconds)
+    settings = {name: value for name, value in flatten(config).items() if name not in WITHOUT_EFFECT}
+    return RunRecord(run_dir, settings, result, history, status, reason, epochs, seconds)
 
 
 def unreadable(run_dir: RunDir, error: UserError | OSError) -> RunRecord:
@@ -124,7 +123,8 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     """
     unused = {"logger"} if config.data.augment else {"logger", "augmentation"}
     flat = dict(leaves({key: value for key, value in asdict(config).items() if key not in unused}))
-    return {name: _whole(value) for name, value in flat.items() if name not in WITHOUT_EFFECT}
+    del flat["data.workers"]  # only the time depends on it
+    return {name: _whole(value) for name, value in flat.items()}
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

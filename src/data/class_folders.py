@@ -63,6 +63,8 @@ def list_images(folder: str) -> Listing:
             listing.loops.append(path)
         else:
             folders.append(path)
+    only_loops = f"{printable(folder)} holds no class folders, only links to folders above it"
+    require(bool(folders) or not listing.loops, only_loops)
     for label, path in enumerate(folders):
         listing.classes.append(os.path.basename(path))
         _add_class(listing, path, label)

@@ -83,7 +83,7 @@ def _require_content(path: str) -> None:
     except OSError as error:
         raise BrokenImage("permission denied" if isinstance(error, PermissionError) else "there is no file") from error
     if stat.S_ISDIR(status.st_mode):
-        raise BrokenImage("a folder, no file")
+        raise BrokenImage("a folder, no file" if os.access(path, os.R_OK | os.X_OK) else "permission denied")
     if not stat.S_ISREG(status.st_mode):
         raise BrokenImage("no regular file")
     if status.st_size == 0:

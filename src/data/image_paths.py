@@ -8,11 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from src.data.class_folders import NAMES_OF_SYSTEMS
 from src.data.image_file import image_extensions
-from src.errors import UserError, explain_os_error, require
+from src.errors import require
 from src.formatting import printable
 
 STANDARD_INPUT = "-"
@@ -25,8 +24,8 @@ def find_images(images: str | Sequence[str]) -> list[str]:
         images: a file; a folder, for all images in it and below it; a pattern such as "photos/**/*.png"; "-", for one
             path per line of standard input; or a list of files, folders and patterns.
 
-    Raises UserError where a file, folder or pattern leads to no file, or a folder cannot be read. What a list or
-    standard input names and does not exist is returned too: whoever reads the images says so, and goes on.
+    Raises UserError where a file, folder or pattern leads to no file. A folder that may not be read, and what a list or
+    standard input names and does not exist, is returned too: whoever reads the images says so, and goes on.
     """
     if images == STANDARD_INPUT:
         paths = _lines_of_standard_input()
@@ -49,9 +48,12 @@ def _find(place: str) -> list[str]:
 
 
 def _images_below(folder: str) -> list[str]:
-    """All images in the folder and below it, sorted; links to folders are followed, each folder is entered once."""
-    paths, entered = [], set()
-    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
+    """All images in the folder and below it, and folders that may not be read, sorted.
+
+    Links to folders are followed; each folder is entered once.
+    """
+    paths, entered, unreadable = [], set(), []
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=unreadable.append):
         real = os.path.realpath(parent)
         if real in entered:
             folders.clear()
@@ -59,11 +61,7 @@ def _images_below(folder: str) -> list[str]:
         entered.add(real)
         folders[:] = sorted(name for name in folders if not _is_passed_over(name))
         paths += [os.path.join(parent, name) for name in names if _is_visible_image(name)]
-    return sorted(paths)
-
-
-def _refuse(error: OSError) -> NoReturn:
-    raise UserError(explain_os_error(error)) from error
+    return sorted([*paths, *(error.filename for error in unreadable)])
 
 
 def _is_visible_image(name: str) -> bool:

@@ -58,7 +58,6 @@ def _without_parts(root: str, folders: dict[str, str]) -> Layout:
     if not _has_folders(root) or folders:
         _refuse(root, folders)
     listing = list_images(root)
-    require(bool(listing.classes), f"{printable(root)} holds no class folders, only links to folders above it")
     only = os.path.join(root, listing.classes[0])
     require(
         len(listing.classes) > 1 or not _has_folders(only),

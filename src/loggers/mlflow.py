@@ -74,9 +74,11 @@ class MlflowLogger(Logger):
             self.logged = max((point.step for point in self.client.get_metric_history(self.run_id, "lr")), default=0)
         except MlflowException as error:
             reason = shorten(first_line(error), 120, placeholder=" ...")
+            known = id_file(run.run_dir, "mlflow")
+            again = f"; to begin a new run there, remove {known}" if known.exists() else ""
             raise UserError(
                 f"logger=mlflow cannot use {place} ({reason}); set MLFLOW_TRACKING_URI to a server that answers, or "
-                f"unset it to log to {LOCAL_FILE}; to begin a new run there, remove {id_file(run.run_dir, 'mlflow')}."
+                f"unset it to log to {LOCAL_FILE}{again}."
             ) from error
         self.figures_dir = run.run_dir.figures_dir
         self.outage = Outage("MLflow", MlflowException, RequestException)

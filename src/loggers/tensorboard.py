@@ -54,24 +54,16 @@ class TensorBoardLogger(Logger):
                 events.unlink()
         self.hook = threading.excepthook
         threading.excepthook = self._hide_os_errors
-        try:
-            with self._telling():
-                # what was written for the next epoch and later ones is dropped: it is done again
-                purge_step = next_epoch if run.history else 0
-                self.writer = SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=SUFFIX)
-                if not run.history:
-                    self._describe_run()
-        except BaseException:
-            threading.excepthook = self.hook
-            raise
-
-    def _describe_run(self) -> None:
-        """The layout of the charts, the settings, the network, and augmented training images."""
-        run = self.run
-        self.writer.add_custom_scalars(LAYOUT)
-        self.writer.add_text("config", _preformatted(run.run_dir.config_file.read_text()), 0)
-        self.writer.add_text("network", _preformatted(run.summary), 0)
-        self.writer.add_image("predictions/training_images", image_grid(run.sample_images), 0, dataformats="HWC")
+        with self._telling():
+            # what was written for the next epoch and later ones is dropped: it is done again
+            purge_step = next_epoch if run.history else 0
+            self.writer = SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=SUFFIX)
+            if run.history:
+                return
+            self.writer.add_custom_scalars(LAYOUT)
+            self.writer.add_text("config", _preformatted(run.run_dir.config_file.read_text()), 0)
+            self.writer.add_text("network", _preformatted(run.summary), 0)
+            self.writer.add_image("predictions/training_images", image_grid(run.sample_images), 0, dataformats="HWC")
 
     def on_epoch_end(self, history: Sequence[Row], is_best: bool) -> None:
         row = history[-1]
@@ -111,8 +103,11 @@ class TensorBoardLogger(Logger):
             raise OSError(error.errno, error.strerror, f"{self.run.run_dir.path}/events.out.tfevents...") from error
 
     def _hide_os_errors(self, arguments: threading.ExceptHookArgs) -> None:
-        """Instead of the traceback of the writer's thread, whose OSError is raised by the next call too."""
-        if not issubclass(arguments.exc_type, OSError):
+        """Instead of the traceback of the writer's thread, whose OSError is raised by the next call too.
+
+        Harmless where a failed start leaves it in place: it hides nothing else.
+        """
+        if not (issubclass(arguments.exc_type, OSError) and type(arguments.thread).__name__ == "_AsyncWriterThread"):
             self.hook(arguments)
 
 

@@ -62,7 +62,7 @@ def save_id(run: RunStart, tracker: str, run_id: str) -> None:
 
 
 def id_file(run_dir: RunDir, tracker: str) -> Path:
-    """Of the run's folder: it holds the id of the tracker's run."""
+    """The file in the run's folder that holds the id of the tracker's run."""
     return run_dir.path / f"{tracker}_run_id.txt"
 
 

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 def divergence(trainer: "Trainer") -> UserError:
     """The error that says where, and what to do."""
     state = trainer.state
-    place = f"epoch {state.epoch + 1}, batch {state.batch}" if state.batch else f"after epoch {state.epoch}"
+    place, step = f"epoch {state.epoch + 1}, batch {state.batch}", "this step"
+    if not state.batch:
+        place, step = f"after epoch {state.epoch}", "the last step"
     return UserError(
-        f"the loss is no longer a finite number ({place}): lower optimizer.lr ({state.lr or trainer.lr:g} in this "
-        "step), clip the gradients with trainer.grad_clip_norm=1, or begin gently with scheduler.warmup_epochs=1."
+        f"the loss is no longer a finite number ({place}): lower optimizer.lr ({state.lr or trainer.lr:g} in "
+        f"{step}), clip the gradients with trainer.grad_clip_norm=1, or begin gently with scheduler.warmup_epochs=1."
     )
 
 

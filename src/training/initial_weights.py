@@ -17,7 +17,7 @@ from src.training.inference import Classifier
 from src.training.messages import log
 
 CONTAINERS = ("state_dict", "model", "model_state_dict", "net")  # keys under which files of checkpoints hold weights
-PREFIXES = ("module.", "_orig_mod.", "module.")  # of DataParallel and torch.compile, in either order
+PREFIXES = ("module._orig_mod.", "_orig_mod.module.", "module.", "_orig_mod.")  # of DataParallel and torch.compile
 
 
 def load_initial_weights(model: nn.Module, init: InitConfig, num_classes: int, image_size: int) -> None:
@@ -144,9 +144,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             content = content[key]
     holds_weights = isinstance(content, Mapping) and content and all(map(torch.is_tensor, content.values()))
     require(bool(holds_weights), f"init.weights={path} holds no state dict, a mapping of names to tensors")
-    for prefix in PREFIXES:
-        content = {name.removeprefix(prefix): value for name, value in content.items()}
-    return content
+    prefix = next((each for each in PREFIXES if all(name.startswith(each) for name in content)), "")
+    return {name.removeprefix(prefix): value for name, value in content.items()}
 
 
 def _has_other_classes(own: Tensor, given: Tensor, num_classes: int) -> bool:

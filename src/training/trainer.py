@@ -123,7 +123,7 @@ class Trainer:
     ) -> tuple[Tensor, Tensor]:
         """Mean loss and number of correct predictions of one batch; compiled as one graph with trainer.compile.
 
-        With several ranks: this rank's part of both, which added over all ranks are the batch's.
+        With several ranks: this rank's part of both; summed over all ranks, the parts are the batch's.
 
         Args:
             images: (n, 3, H, W) uint8.

@@ -145,7 +145,7 @@ def test_a_cancelled_job_is_saved_and_continues_with_the_same_command(sweep, tmp
     await_that(lambda: has_trained(tmp_path / "sweep" / "0_seed-0"))
     slurm("scancel", json.loads((tmp_path / "sweep" / "submitted.json").read_text())["0_seed-0"])
     output, _ = run.communicate(timeout=300)
-    assert run.returncode == 1 and "0_seed-0: interrupted" in output, output
+    assert run.returncode == 1 and re.search(r"0_seed-0 +interrupted", output), output
     output, _ = sweep("seed=0,1").communicate(timeout=300)
     assert output.count("submitted 1 job:") == 1 and re.search(r" 2 +100 .*completed", output), output
 

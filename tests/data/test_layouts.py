@@ -29,8 +29,10 @@ def test_class_folders_alone(tmp_path):
     assert counts(find_layout(str(tmp_path))) == {"train": 6}
 
 
-def test_links_upwards_are_no_classes(tmp_path):
-    (tmp_path / "loop").symlink_to(tmp_path)
+@pytest.mark.parametrize("place", [".", "train"])
+def test_links_upwards_are_no_classes(tmp_path, place):
+    (tmp_path / place).mkdir(exist_ok=True)
+    (tmp_path / place / "loop").symlink_to(tmp_path)
     with pytest.raises(UserError, match="holds no class folders, only links to folders above it"):
         find_layout(str(tmp_path))
 

@@ -142,7 +142,7 @@ def test_a_failed_run_that_is_completed_by_the_same_command_is_a_result(tmp_path
     assert len({job.overrides for job in more.jobs}) == 5 and more.jobs[0].overrides == first.jobs[0].overrides
 
 
-def test_neighbouring_seeds_draw_different_candidates(tmp_path):
+def test_neighboring_seeds_draw_different_candidates(tmp_path):
     first, second = (
         {job.overrides for job in run(tmp_path / str(seed), near_a_hundredth, 8, seed=seed).jobs} for seed in (0, 1)
     )

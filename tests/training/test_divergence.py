@@ -20,7 +20,7 @@ def test_a_loss_that_is_not_finite_is_told_with_its_place(tiny, trainer_of):
 def test_after_training_the_place_is_the_last_epoch_and_the_lr_that_of_its_last_step(tiny, trainer_of):
     trainer = trainer_of(tiny())
     trainer.state.epoch, trainer.state.lr = 10, 0.25
-    assert "(after epoch 10): lower optimizer.lr (0.25 in this step)" in str(divergence(trainer))
+    assert "(after epoch 10): lower optimizer.lr (0.25 in the last step)" in str(divergence(trainer))
 
 
 def test_a_weight_that_is_not_finite_is_refused(tiny, trainer_of):

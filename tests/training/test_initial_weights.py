@@ -111,6 +111,7 @@ def test_several_parts_are_frozen_by_name(over, base):
         lambda w: {f"module.{name}": value for name, value in w.items()},
         lambda w: {f"module._orig_mod.{name}": value for name, value in w.items()},
         lambda w: {f"_orig_mod.module.{name}": value for name, value in w.items()},
+        lambda w: {f"_orig_mod.{name}": value for name, value in w.items()},
     ],
 )
 def test_a_file_of_weights(tiny, base, tmp_path, wrapped):
