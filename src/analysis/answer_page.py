@@ -117,7 +117,7 @@ def warn(answers: Sequence[Answer], metric: str) -> list[str]:
         pairs, seeds = answer.pairing.pairs, {first.replicate for first, _ in answer.pairing.pairs}
         have_equal_seeds = all(first.replicate == second.replicate for first, second in pairs)  # not with by=seed
         if answer.difference.paired and have_equal_seeds and len(seeds) < len(pairs):
-            shared = f"{len(pairs)} pairs of runs share {count(len(seeds), 'seed')} (or folds)"
+            shared = f"{len(pairs)} pairs of runs have only {count(len(seeds), 'combination')} of seed and fold"
             warnings.append(f"{_title(answer)}: {shared}; the test takes them for independent.")
         alone = len(answer.first.records) + len(answer.second.records) - 2 * len(answer.pairing.pairs)
         if answer.difference.paired and alone:

@@ -48,7 +48,7 @@ def batch_images(images: Any, data: DataConfig) -> Iterator[Tensor]:
 
 
 def _as_tensor(images: Any) -> Tensor:
-    """(N, 3, H, W) uint8; what is no tensor is copied, for torch knows no negative strides."""
+    """(N, 3, H, W) uint8; arrays are copied, because torch has no negative strides."""
     pixels = images if isinstance(images, Tensor) else np.array(images, order="C")
     dtype = str(pixels.dtype).removeprefix("torch.")
     is_valid = dtype == "uint8" and pixels.ndim == 4 and len(pixels) > 0 and 3 in pixels.shape[1::2]

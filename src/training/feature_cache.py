@@ -55,7 +55,7 @@ def load_or_compute_features(
     end early.
     """
     for data in (splits.dataset.train, splits.dataset.test):
-        if isinstance(data.images, ImageRows):  # all at once; the fingerprint would read them bit by bit
+        if isinstance(data.images, ImageRows):  # all at once: the fingerprint would read them in small pieces
             data.images.cache.fill(data.images.indices, between_batches)
     folder = find_run(config.init.run, "init.run").path / "features"
     path = folder / f"{_key(splits.dataset, classifier, config)}.pt"

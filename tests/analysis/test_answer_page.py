@@ -96,7 +96,7 @@ def test_pairs_that_share_a_seed_are_noted(recorded):
         for model in ("deep", "baseline") for value in (0, 0.1) for n in (0, 1)
     ]  # fmt: skip
     assert warn(answer(runs, BY), TOP1) == [
-        "0.1 against 0: 4 pairs of runs share 2 seeds (or folds); the test takes them for independent."
+        "0.1 against 0: 4 pairs of runs have only 2 combinations of seed and fold; the test takes them for independent."
     ]
 
 
